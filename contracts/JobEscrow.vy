@@ -1,0 +1,1211 @@
+# pragma version 0.4.3
+# pragma evm-version cancun
+# pragma nonreentrancy on
+"""
+@title Job escrow
+@license AGPL-3.0-only
+@notice The life of a job: posted, matched, claimed, then final, refuted or expired. Anyone may make every
+        move that is due; the contract checks both sides' limits again and never takes a keeper's word.
+@dev One word is stored per job (modules/job_slots). What later moves need comes back in calldata and has
+     to hash to that word. Money stays in the Vault: for every requester its lane is the sum of price_cap
+     over its open and running jobs, for every provider the sum of lock over its running attempts.
+@custom:kill The owner can stop a verifier: no new match uses it. Running jobs end as they would have.
+"""
+
+from interfaces import IJobEscrow
+from interfaces import IProviderRegistry
+from interfaces import IVault
+from interfaces import IVerifier
+
+implements: IJobEscrow
+
+from snekmate.auth import ownable
+from snekmate.auth import ownable_2step
+from snekmate.utils import eip712_domain_separator
+from contracts.modules import job_slots as slots
+from contracts.modules import money
+from contracts.modules import offers
+from contracts.modules import policies
+from contracts.modules import signatures
+
+initializes: ownable
+initializes: ownable_2step[ownable := ownable]
+initializes: eip712_domain_separator
+initializes: slots
+initializes: policies
+
+exports: (
+    ownable.owner,
+    ownable_2step.pending_owner,
+    ownable_2step.transfer_ownership,
+    ownable_2step.accept_ownership,
+    eip712_domain_separator.eip712Domain,
+)
+
+# What a match would come to: the figures, and what stands against it on either side.
+struct Deal:
+    requester: address
+    provider: address
+    verifier: address
+    settings: uint256
+    price_cap: uint256
+    price: uint256
+    tip: uint256
+    levy: uint256
+    charge: uint256
+    lock: uint256
+    delay: uint256
+    policy: uint256
+    requester_bits: uint256
+    provider_bits: uint256
+
+
+_M4: constant(uint256) = 2**4 - 1
+_M8: constant(uint256) = 2**8 - 1
+_M16: constant(uint256) = 2**16 - 1
+_M24: constant(uint256) = 2**24 - 1
+_M32: constant(uint256) = 2**32 - 1
+_M40: constant(uint256) = 2**40 - 1
+_M80: constant(uint256) = 2**80 - 1
+_M96: constant(uint256) = 2**96 - 1
+_BPS: constant(uint256) = 10_000
+
+# No offer lives longer than this, in seconds.
+_MAX_LIFE: constant(uint256) = 30 * 86_400
+_MAX_ATTEMPTS: constant(uint256) = 4
+_MAX_DECLINES: constant(uint256) = 3
+# The no-show share that terms may ask for. Never zero: it pays the keeper who ends the attempt.
+_MIN_NO_SHOW_BPS: constant(uint256) = 1_000
+_MAX_NO_SHOW_BPS: constant(uint256) = 5_000
+# A verifier that hasn't answered this long after its bound has failed: the claim can be voided.
+_VOID_GRACE: constant(uint256) = 2 * 86_400
+_OUTCOME_GAS: constant(uint256) = 500_000
+
+# Hooks in the settings (see IVerifier).
+_ON_MATCH: constant(uint256) = 1 << 88
+_ON_CLAIM: constant(uint256) = 1 << 89
+
+# Bits of `unmet` that are found here; the lower ones of the requester's side are the Registry's.
+_TOO_EARLY: constant(uint256) = 1 << 16
+_TOO_LATE: constant(uint256) = 1 << 17
+_PRICE: constant(uint256) = 1 << 18
+_EXCLUDED: constant(uint256) = 1 << 19
+_STOPPED: constant(uint256) = 1 << 20
+_NOT_OPEN: constant(uint256) = 1 << 21
+_FUNDS: constant(uint256) = 1 << 22
+_EXPIRED: constant(uint256) = 1 << 3
+_PROGRAM: constant(uint256) = 1 << 4
+_UNITS: constant(uint256) = 1 << 5
+_INPUT_BYTES: constant(uint256) = 1 << 6
+_ACK_SECONDS: constant(uint256) = 1 << 7
+_VERIFIER: constant(uint256) = 1 << 8
+_LOCK: constant(uint256) = 1 << 9
+_DELAY: constant(uint256) = 1 << 10
+_COUNTERPARTY: constant(uint256) = 1 << 11
+_STAKE: constant(uint256) = 1 << 12
+_ATTEMPT_SECONDS: constant(uint256) = 1 << 13
+
+# Bits of `Skipped`.
+_SKIP_STATE: constant(uint256) = 1
+_SKIP_RECORD: constant(uint256) = 2
+_SKIP_TIME: constant(uint256) = 4
+_SKIP_VERDICT: constant(uint256) = 8
+_SKIP_COMMITMENT: constant(uint256) = 16
+
+VAULT: public(immutable(IVault))
+REGISTRY: public(immutable(IProviderRegistry))
+# The token that all amounts are in, the Vault's. Part of what an ask signs.
+TOKEN: public(immutable(address))
+# The longest attempt, and the longest D of a verifier, in seconds.
+ATTEMPT_MAX: public(immutable(uint256))
+DELAY_MAX: public(immutable(uint256))
+# How long a change of policy waits, in seconds.
+TIMELOCK: public(immutable(uint256))
+
+# requester => epoch of its signed bids; a higher one revokes all earlier ones
+bid_epoch: public(HashMap[address, uint256])
+# requester => how often a provider declined one of its jobs
+declines_of: public(HashMap[address, uint256])
+
+
+@deploy
+def __init__(
+    vault: IVault,
+    registry: IProviderRegistry,
+    token: address,
+    owner: address,
+    attempt_max: uint256,
+    delay_max: uint256,
+    timelock: uint256,
+):
+    """
+    @notice Fix the partners and bounds for the life of the escrow.
+    @param vault Holds the money; this contract must be its book 0.
+    @param registry Knows the providers; must have this contract as its escrow.
+    @param token The vault's token.
+    @param owner May propose and stop verifiers; can't touch money or a running job.
+    @param attempt_max Longest attempt_seconds of terms, 1 to 30 days.
+    @param delay_max Longest D of a verifier, 1 second to 30 days.
+    @param timelock Seconds that a change of policy waits, at most 30 days.
+    """
+    assert owner != empty(address), "escrow: owner is zero"
+    assert 0 < attempt_max and attempt_max <= _MAX_LIFE, "escrow: bad attempt_max"
+    assert 0 < delay_max and delay_max <= _MAX_LIFE, "escrow: bad delay_max"
+    assert timelock <= _MAX_LIFE, "escrow: bad timelock"
+    ownable.__init__()
+    ownable_2step.__init__()
+    ownable._transfer_ownership(owner)
+    eip712_domain_separator.__init__("Headrace", "1")
+    VAULT = vault
+    REGISTRY = registry
+    TOKEN = token
+    ATTEMPT_MAX = attempt_max
+    DELAY_MAX = delay_max
+    TIMELOCK = timelock
+
+
+# ---- requester
+
+
+@external
+def post_job(terms: IJobEscrow.Terms):
+    """
+    @notice Open a job and put its price cap aside.
+    @param terms The job; the caller must be its requester.
+    """
+    assert msg.sender == convert(terms.w0 >> 96, address), "escrow: not the requester"
+    job_id: bytes32 = self._job_id(terms)
+    assert slots.slots[job_id] == 0, "escrow: job exists"
+    self._check_terms(terms)
+
+    slots.slots[job_id] = slots._word(slots.OPEN, 0, 0, 0)
+    log IJobEscrow.Posted(job_id=job_id, requester=msg.sender, terms=terms)
+    extcall VAULT.reserve(msg.sender, (terms.w5 >> 96) & _M80)
+
+
+@external
+def cancel(terms: IJobEscrow.Terms):
+    """
+    @notice Close a job that nobody works on: the requester at any time, also for a bid that was only
+            signed; anyone once its final deadline is over.
+    @param terms The job.
+    """
+    requester: address = convert(terms.w0 >> 96, address)
+    job_id: bytes32 = self._job_id(terms)
+    word: uint256 = slots.slots[job_id]
+    assert word == 0 or slots._state(word) == slots.OPEN, "escrow: job is not open"
+    if msg.sender != requester:
+        assert word != 0, "escrow: only requester revokes"
+        assert block.timestamp > (terms.w0 >> 56) & _M40, "escrow: before final deadline"
+
+    slots.slots[job_id] = slots._word(slots.CANCELLED, slots._attempt(word), 0, 0)
+    log IJobEscrow.Cancelled(job_id=job_id, requester=requester)
+    if word != 0:
+        extcall VAULT.release(requester, (terms.w5 >> 96) & _M80)
+
+
+@external
+def revoke_bids():
+    """
+    @notice Revoke every bid that the caller has signed and that isn't matched yet. Posted jobs stay.
+    """
+    epoch: uint256 = self.bid_epoch[msg.sender] + 1
+    assert epoch <= _M24, "escrow: epochs are used up"
+    self.bid_epoch[msg.sender] = epoch
+    log IJobEscrow.BidsRevoked(requester=msg.sender, epoch=epoch)
+
+
+# ---- anyone
+
+
+@external
+def match(
+    terms: IJobEscrow.Terms,
+    bid_signature: Bytes[512],
+    ask: IJobEscrow.Ask,
+    ask_signature: Bytes[512],
+    program_proof: DynArray[bytes32, 8],
+    excluded: DynArray[address, 8],
+):
+    """
+    @notice Put a job and an offer together; the caller is the keeper who earns the tip if it ends final.
+    @param terms The job, posted or signed.
+    @param bid_signature The requester's signature of the terms; empty for a job that is on record.
+    @param ask The offer.
+    @param ask_signature The signature of the provider or its operator.
+    @param program_proof Leads from the job's program to the ask's list.
+    @param excluded The providers that this job has excluded so far, in order.
+    """
+    job_id: bytes32 = self._job_id(terms)
+    word: uint256 = slots.slots[job_id]
+    requester: address = convert(terms.w0 >> 96, address)
+    reserve: uint256 = 0
+    if word == 0:
+        self._check_bid(terms, job_id, bid_signature)
+        reserve = (terms.w5 >> 96) & _M80
+        log IJobEscrow.Posted(job_id=job_id, requester=requester, terms=terms)
+    else:
+        assert slots._state(word) == slots.OPEN, "match: job is not open"
+    provider: address = convert(ask.w0 >> 96, address)
+    assert self._may_serve(excluded, slots._digest(word), provider), "match: provider is excluded"
+
+    attempt: uint256 = slots._attempt(word) + 1
+    ask_hash: bytes32 = self._ask_hash(ask)
+    deal: Deal = self._agree(terms, ask, ask_hash, program_proof)
+    record: IJobEscrow.Record = self._record(terms, ask, deal, slots._time(word), slots._digest(word))
+    slots.slots[job_id] = slots._word(
+        slots.MATCHED,
+        attempt,
+        block.timestamp + (terms.w7 >> 224),
+        slots._record_digest(record),
+    )
+    log IJobEscrow.Matched(job_id=job_id, account=provider, ask_hash=ask_hash, record=record)
+    self._engage(ask, ask_hash, ask_signature, deal, terms, 1)
+    extcall VAULT.reserve_pair(requester, reserve, provider, deal.lock)
+    self._hook_match(job_id, attempt, terms, deal)
+
+
+@external
+def match_batch(
+    terms: IJobEscrow.Terms,
+    inputs: DynArray[bytes32, 32],
+    bid_signature: Bytes[512],
+    ask: IJobEscrow.Ask,
+    ask_signature: Bytes[512],
+    program_proof: DynArray[bytes32, 8],
+):
+    """
+    @notice Match up to 32 jobs that differ only in their input, signed as one batch, with one offer.
+            A member that is on record already is skipped.
+    @param terms What the members have in common; input_id must be zero.
+    @param inputs The members' inputs.
+    @param bid_signature The requester's signature of the batch.
+    @param ask The offer.
+    @param ask_signature The signature of the provider or its operator.
+    @param program_proof Leads from the jobs' program to the ask's list.
+    """
+    assert terms.input_id == empty(bytes32), "match: batch has an input"
+    batch_id: bytes32 = self._batch_id(terms, inputs)
+    self._check_bid(terms, batch_id, bid_signature)
+    provider: address = convert(ask.w0 >> 96, address)
+    ask_hash: bytes32 = self._ask_hash(ask)
+    deal: Deal = self._agree(terms, ask, ask_hash, program_proof)
+    record: IJobEscrow.Record = self._record(terms, ask, deal, 0, 0)
+    matched: uint256 = slots._word(
+        slots.MATCHED, 1, block.timestamp + (terms.w7 >> 224), slots._record_digest(record)
+    )
+    log IJobEscrow.BatchMatched(
+        batch_id=batch_id, account=provider, ask_hash=ask_hash, terms=terms, record=record
+    )
+
+    member: IJobEscrow.Terms = terms
+    count: uint256 = 0
+    for input_id: bytes32 in inputs:
+        member.input_id = input_id
+        job_id: bytes32 = self._job_id(member)
+        if slots.slots[job_id] != 0:
+            log IJobEscrow.Skipped(job_id=job_id, bits=_SKIP_STATE)
+            continue
+        slots.slots[job_id] = matched
+        count += 1
+        log IJobEscrow.MemberMatched(job_id=job_id, batch_id=batch_id, input_id=input_id)
+        self._hook_match(job_id, 1, member, deal)
+    assert count > 0, "match: nothing to match"
+
+    self._engage(ask, ask_hash, ask_signature, deal, terms, count)
+    extcall VAULT.reserve_pair(
+        deal.requester, count * deal.price_cap, provider, count * deal.lock
+    )
+
+
+@external
+def finalise(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
+    """
+    @notice Pay for a claim that stands.
+    @param job_id The job.
+    @param record What was agreed.
+    @param commitment What the provider claimed.
+    """
+    word: uint256 = slots.slots[job_id]
+    assert slots._state(word) == slots.CLAIMED, "finalise: no claim"
+    assert slots._digest(word) == slots._claim_digest(record, commitment), "finalise: wrong record"
+    outcome: IVerifier.Outcome = self._outcome(job_id, word, record)
+    assert outcome.verdict == IVerifier.Verdict.STANDS, "finalise: no such verdict"
+    assert block.timestamp > outcome.not_before, "finalise: window is open"
+    self._final(job_id, word, record)
+    self._pay_final(record, 1, self._spend(record, outcome.payouts))
+
+
+@external
+def finalise_batch(record: IJobEscrow.Record, items: DynArray[IJobEscrow.ClaimItem, 32]):
+    """
+    @notice Pay for claims that stand and share one record; an item that isn't due is skipped.
+    @param record What was agreed.
+    @param items The jobs and what the provider claimed.
+    """
+    count: uint256 = 0
+    spent: uint256 = 0
+    for item: IJobEscrow.ClaimItem in items:
+        word: uint256 = slots.slots[item.job_id]
+        bits: uint256 = 0
+        if slots._state(word) != slots.CLAIMED:
+            bits = _SKIP_STATE
+        elif slots._digest(word) != slots._claim_digest(record, item.commitment):
+            bits = _SKIP_RECORD
+        else:
+            outcome: IVerifier.Outcome = self._outcome(item.job_id, word, record)
+            if outcome.verdict != IVerifier.Verdict.STANDS:
+                bits = _SKIP_VERDICT
+            elif block.timestamp <= outcome.not_before:
+                bits = _SKIP_TIME
+            else:
+                count += 1
+                self._final(item.job_id, word, record)
+                spent += self._spend(record, outcome.payouts)
+        if bits != 0:
+            log IJobEscrow.Skipped(job_id=item.job_id, bits=bits)
+    if count > 0:
+        self._pay_final(record, count, spent)
+
+
+@external
+def expire(job_id: bytes32, record: IJobEscrow.Record):
+    """
+    @notice End an attempt whose time is over without a claim: the provider loses its no-show share, the
+            caller earns the keeper's fee, the job opens again or ends.
+    @param job_id The job.
+    @param record What was agreed.
+    """
+    word: uint256 = self._matched(job_id, record)
+    assert block.timestamp > slots._time(word), "expire: attempt is running"
+    provider: address = convert(record.w1 >> 96, address)
+    lock: uint256 = (record.w1 >> 16) & _M80
+    slash: uint256 = money._no_show_slash(lock, (record.w0 >> 16) & _M80, record.w0 & _M16)
+    to_requester: uint256 = 0
+    to_keeper: uint256 = 0
+    to_sink: uint256 = 0
+    to_requester, to_keeper, to_sink = money._split_no_show(slash, record.w5 >> 176)
+
+    is_open: bool = self._reopen(job_id, word, record, slots.EXPIRED)
+    log IJobEscrow.Expired(
+        job_id=job_id,
+        account=provider,
+        keeper=msg.sender,
+        slash=slash,
+        to_requester=to_requester,
+        to_keeper=to_keeper,
+        to_sink=to_sink,
+        is_open=is_open,
+    )
+    self._disengage(record, IProviderRegistry.Ending.NO_SHOW, to_sink, 1)
+    reserve: uint256 = 0 if is_open else record.w4 >> 176
+    extcall VAULT.settle(
+        convert(record.w0 >> 96, address),
+        reserve,
+        reserve + to_requester,
+        provider,
+        lock,
+        lock - slash,
+        msg.sender,
+        to_keeper,
+        empty(address),
+        0,
+        to_sink,
+    )
+
+
+@external
+def refute(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
+    """
+    @notice Carry out the verifier's verdict that a claim falls: the requester is made whole, the refuter
+            and the keeper are paid out of the slash, the job opens again or ends.
+    @param job_id The job.
+    @param record What was agreed.
+    @param commitment What the provider claimed.
+    """
+    word: uint256 = slots.slots[job_id]
+    assert slots._state(word) == slots.CLAIMED, "refute: no claim"
+    assert slots._digest(word) == slots._claim_digest(record, commitment), "refute: wrong record"
+    outcome: IVerifier.Outcome = self._outcome(job_id, word, record)
+    assert outcome.verdict == IVerifier.Verdict.FALLS, "refute: no such verdict"
+    provider: address = convert(record.w1 >> 96, address)
+    lock: uint256 = (record.w1 >> 16) & _M80
+    to_requester: uint256 = 0
+    to_refuter: uint256 = 0
+    to_keeper: uint256 = 0
+    to_sink: uint256 = 0
+    to_requester, to_refuter, to_keeper, to_sink = money._split_refuted(
+        lock, (record.w4 >> 16) & _M80, record.w5 >> 176
+    )
+    # INVARIANT: a verdict never reverts for want of a payee; what nobody can be paid goes to the sink.
+    if outcome.refuter == empty(address):
+        to_sink += to_refuter
+        to_refuter = 0
+
+    is_open: bool = self._reopen(job_id, word, record, slots.REFUTED)
+    log IJobEscrow.Refuted(
+        job_id=job_id,
+        account=provider,
+        refuter=outcome.refuter,
+        slash=lock,
+        to_requester=to_requester,
+        to_refuter=to_refuter,
+        to_keeper=to_keeper,
+        to_sink=to_sink,
+        is_open=is_open,
+    )
+    self._disengage(record, IProviderRegistry.Ending.FAULT, to_sink, 1)
+    spent: uint256 = self._pay_out(provider, to_refuter, outcome.payouts)
+    reserve: uint256 = 0 if is_open else record.w4 >> 176
+    extcall VAULT.settle(
+        convert(record.w0 >> 96, address),
+        reserve,
+        reserve + to_requester,
+        provider,
+        lock - spent,
+        0,
+        outcome.refuter,
+        to_refuter - spent,
+        convert(record.w2 >> 96, address),
+        to_keeper,
+        to_sink,
+    )
+
+
+@external
+def void_claim(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
+    """
+    @notice Undo a claim whose verifier has failed: no verdict two days after the longest delay. Everybody
+            gets back what was put aside; nobody is paid or slashed.
+    @param job_id The job.
+    @param record What was agreed.
+    @param commitment What the provider claimed.
+    """
+    word: uint256 = slots.slots[job_id]
+    assert slots._state(word) == slots.CLAIMED, "void: no claim"
+    assert slots._digest(word) == slots._claim_digest(record, commitment), "void: wrong record"
+    assert block.timestamp > slots._time(word) + DELAY_MAX + _VOID_GRACE, "void: too early"
+    # SAFETY: with less gas left the verifier might fail for want of it, and a good claim be voided.
+    assert msg.gas > 2 * _OUTCOME_GAS, "void: not enough gas"
+    assert not self._has_verdict(job_id, word, record), "void: there is a verdict"
+    provider: address = convert(record.w1 >> 96, address)
+
+    slots.slots[job_id] = slots._word(slots.EXPIRED, slots._attempt(word), 0, 0)
+    log IJobEscrow.Voided(job_id=job_id, account=provider)
+    self._disengage(record, IProviderRegistry.Ending.VOID, 0, 1)
+    extcall VAULT.release(convert(record.w0 >> 96, address), record.w4 >> 176)
+    extcall VAULT.release(provider, (record.w1 >> 16) & _M80)
+
+
+@external
+def enact_policy(verifier: address):
+    """
+    @notice Put a proposed policy into force once its time has come. Only new matches use it.
+    @param verifier The verifier it is for.
+    """
+    charge_bps: uint256 = 0
+    keeper_fee: uint256 = 0
+    charge_bps, keeper_fee = policies._enact(verifier, block.timestamp)
+    log IJobEscrow.PolicyEnacted(verifier=verifier, charge_bps=charge_bps, keeper_fee=keeper_fee)
+
+
+# ---- provider
+
+
+@external
+def decline(job_id: bytes32, record: IJobEscrow.Record):
+    """
+    @notice Step back from a job whose input is missing or ill-formed: no slash, no attempt used. The third
+            decline closes the job.
+    @param job_id The job; the caller must be its provider or the provider's operator.
+    @param record What was agreed.
+    """
+    word: uint256 = self._matched(job_id, record)
+    provider: address = self._check_provider(record)
+    matched_at: uint256 = (record.w5 >> 136) & _M40
+    assert block.timestamp <= matched_at + ((record.w5 >> 64) & _M32), "decline: too late"
+    requester: address = convert(record.w0 >> 96, address)
+    declines: uint256 = (record.w1 & _M4) + 1
+    attempts: uint256 = slots._attempt(word) - 1
+    is_open: bool = (
+        declines < _MAX_DECLINES and block.timestamp <= (record.w5 >> 96) & _M40
+    )
+
+    if is_open:
+        slots.slots[job_id] = slots._word(
+            slots.OPEN, attempts, declines, slots._exclude(record.excluded, provider)
+        )
+    else:
+        slots.slots[job_id] = slots._word(slots.CANCELLED, attempts, 0, 0)
+    self.declines_of[requester] += 1
+    log IJobEscrow.Declined(job_id=job_id, account=provider, is_open=is_open)
+    self._disengage(record, IProviderRegistry.Ending.DECLINE, 0, 1)
+    extcall VAULT.release(provider, (record.w1 >> 16) & _M80)
+    if not is_open:
+        extcall VAULT.release(requester, record.w4 >> 176)
+
+
+@external
+def submit_claim(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
+    """
+    @notice Say what the result is. The lock stands for it from now on.
+    @param job_id The job; the caller must be its provider or the provider's operator.
+    @param record What was agreed.
+    @param commitment For `exact` jobs the trace's root.
+    """
+    word: uint256 = self._matched(job_id, record)
+    assert commitment != empty(bytes32), "claim: commitment is zero"
+    assert block.timestamp <= slots._time(word), "claim: too late"
+    self._claim(job_id, word, record, self._check_provider(record), commitment)
+
+
+@external
+def submit_claims(record: IJobEscrow.Record, items: DynArray[IJobEscrow.ClaimItem, 32]):
+    """
+    @notice Say what the results of up to 32 jobs with one record are; an item that can't be claimed is skipped.
+    @param record What was agreed; the caller must be its provider or the provider's operator.
+    @param items The jobs and their commitments.
+    """
+    provider: address = self._check_provider(record)
+    digest: uint256 = slots._record_digest(record)
+    for item: IJobEscrow.ClaimItem in items:
+        word: uint256 = slots.slots[item.job_id]
+        bits: uint256 = 0
+        if slots._state(word) != slots.MATCHED:
+            bits = _SKIP_STATE
+        elif slots._digest(word) != digest:
+            bits = _SKIP_RECORD
+        elif block.timestamp > slots._time(word):
+            bits = _SKIP_TIME
+        elif item.commitment == empty(bytes32):
+            bits = _SKIP_COMMITMENT
+        if bits == 0:
+            self._claim(item.job_id, word, record, provider, item.commitment)
+        else:
+            log IJobEscrow.Skipped(job_id=item.job_id, bits=bits)
+
+
+# ---- owner
+
+
+@external
+def propose_policy(verifier: address, charge_bps: uint256, keeper_fee: uint256):
+    """
+    @notice Propose how new matches may use a verifier; anyone may enact it after the timelock.
+    @param verifier The verifier, a contract.
+    @param charge_bps Share of each final price that goes to the sink, at most 200.
+    @param keeper_fee Most that the keeper of a failed attempt gets out of its slash, in token units.
+    """
+    ownable._check_owner()
+    enacts_at: uint256 = block.timestamp + TIMELOCK
+    policies._propose(verifier, charge_bps, keeper_fee, enacts_at)
+    log IJobEscrow.PolicyProposed(
+        verifier=verifier, charge_bps=charge_bps, keeper_fee=keeper_fee, enacts_at=enacts_at
+    )
+
+
+@external
+def stop_verifier(verifier: address):
+    """
+    @notice Stop new matches on a verifier at once, and drop what is proposed for it.
+    @param verifier The verifier.
+    """
+    ownable._check_owner()
+    policies._stop(verifier)
+    log IJobEscrow.VerifierStopped(verifier=verifier)
+
+
+# ---- views
+
+
+@external
+@view
+def job(job_id: bytes32) -> IJobEscrow.Job:
+    """
+    @notice What is on record of a job; all zero if nothing is.
+    @param job_id The job.
+    @return The slot, unpacked (docs/encoding.md).
+    """
+    word: uint256 = slots.slots[job_id]
+    return IJobEscrow.Job(
+        state=slots._state(word),
+        attempt=slots._attempt(word),
+        time=slots._time(word),
+        digest=slots._digest(word),
+    )
+
+
+@external
+@view
+def job_id(terms: IJobEscrow.Terms) -> bytes32:
+    """
+    @notice The EIP-712 digest of terms: what a requester signs, and the job's id in either form.
+    @param terms The job.
+    @return The digest.
+    """
+    return self._job_id(terms)
+
+
+@external
+@view
+def batch_id(terms: IJobEscrow.Terms, inputs: DynArray[bytes32, 32]) -> bytes32:
+    """
+    @notice The EIP-712 digest of a batch.
+    @param terms What the members have in common.
+    @param inputs The members' inputs.
+    @return The digest.
+    """
+    return self._batch_id(terms, inputs)
+
+
+@external
+@view
+def ask_hash(ask: IJobEscrow.Ask) -> bytes32:
+    """
+    @notice The EIP-712 digest of an offer.
+    @param ask The offer.
+    @return The digest.
+    """
+    return self._ask_hash(ask)
+
+
+@external
+@view
+def quote(terms: IJobEscrow.Terms, ask: IJobEscrow.Ask) -> IJobEscrow.Quote:
+    """
+    @notice What a match in this block would charge on FINAL, to the unit, and what it would promise.
+    @param terms The job.
+    @param ask The offer.
+    @return The figures. `total` is what the requester pays; it may exceed the ramp, then `unmet` says so.
+    """
+    deal: Deal = self._weigh(terms, ask, self._ask_hash(ask), [])
+    return IJobEscrow.Quote(
+        price=deal.price,
+        tip=deal.tip,
+        levy=deal.levy,
+        charge=deal.charge,
+        total=deal.price + deal.tip + deal.levy + deal.charge,
+        lock=deal.lock,
+        delay=deal.delay,
+        latest_end=((terms.w0 >> 56) & _M40) + (terms.w7 >> 224) + deal.delay,
+    )
+
+
+@external
+@view
+def unmet(
+    terms: IJobEscrow.Terms,
+    ask: IJobEscrow.Ask,
+    program_proof: DynArray[bytes32, 8],
+    excluded: DynArray[address, 8],
+    keeper: address,
+) -> (uint256, uint256):
+    """
+    @notice What stands against a match in this block, by the code that `match` runs; signatures aside.
+    @param terms The job.
+    @param ask The offer.
+    @param program_proof As for `match`.
+    @param excluded As for `match`.
+    @param keeper Who would call `match`.
+    @return The requester's bits and the provider's bits (docs/encoding.md); both zero if it would succeed.
+    """
+    word: uint256 = slots.slots[self._job_id(terms)]
+    deal: Deal = self._weigh(terms, ask, self._ask_hash(ask), program_proof)
+    ours: uint256 = deal.requester_bits
+    theirs: uint256 = deal.provider_bits & ~_COUNTERPARTY
+    ours |= staticcall REGISTRY.unmet(terms.requirement, deal.provider, (ask.w0 >> 16) & _M8)
+    theirs |= staticcall REGISTRY.ask_unmet(
+        deal.provider, deal.provider, (ask.w0 >> 32) & _M24, (ask.w0 >> 24) & _M8
+    )
+    if not self._is_counterparty(ask, deal.requester, keeper):
+        theirs |= _COUNTERPARTY
+    if word != 0 and slots._state(word) != slots.OPEN:
+        ours |= _NOT_OPEN
+    elif not self._may_serve(excluded, slots._digest(word), deal.provider):
+        ours |= _EXCLUDED
+    if word == 0:
+        if not self._can_reserve(deal.requester, deal.price_cap):
+            ours |= _FUNDS
+    if not self._can_reserve(deal.provider, deal.lock):
+        theirs |= _STAKE
+    return ours, theirs
+
+
+@external
+@view
+def lock_required(terms: IJobEscrow.Terms, ask: IJobEscrow.Ask) -> uint256:
+    """
+    @notice The stake that a match of this job and this offer would lock.
+    @param terms The job.
+    @param ask The offer.
+    @return Token units.
+    """
+    return self._weigh(terms, ask, self._ask_hash(ask), []).lock
+
+
+@external
+@view
+def claim_context(
+    terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
+) -> (bytes32, bytes32, uint256):
+    """
+    @notice For verifiers: which live claim this is. Reverts unless the job is claimed with just this.
+    @param terms The job.
+    @param record What was agreed.
+    @param commitment What the provider claimed.
+    @return The job's id, the claim's id, and when it was claimed.
+    """
+    job_id: bytes32 = self._job_id(terms)
+    word: uint256 = slots.slots[job_id]
+    assert slots._state(word) == slots.CLAIMED, "escrow: no claim"
+    assert slots._digest(word) == slots._claim_digest(record, commitment), "escrow: wrong record"
+    provider: address = convert(record.w1 >> 96, address)
+    return job_id, slots._claim_id(job_id, slots._attempt(word), provider), slots._time(word)
+
+
+@external
+@view
+def policy_of(verifier: address) -> IJobEscrow.Policy:
+    """
+    @notice How new matches may use a verifier.
+    @param verifier The verifier.
+    @return The policy in force.
+    """
+    policy: uint256 = policies._policies[verifier]
+    return IJobEscrow.Policy(
+        is_enabled=policies._is_enabled(policy),
+        charge_bps=policies._charge_bps(policy),
+        keeper_fee=policies._keeper_fee(policy),
+    )
+
+
+# ---- internal: a match
+
+
+@internal
+@view
+def _job_id(terms: IJobEscrow.Terms) -> bytes32:
+    return eip712_domain_separator._hash_typed_data_v4(offers._terms_hash(terms))
+
+
+@internal
+@view
+def _batch_id(terms: IJobEscrow.Terms, inputs: DynArray[bytes32, 32]) -> bytes32:
+    return eip712_domain_separator._hash_typed_data_v4(offers._batch_hash(terms, inputs))
+
+
+@internal
+@view
+def _ask_hash(ask: IJobEscrow.Ask) -> bytes32:
+    return eip712_domain_separator._hash_typed_data_v4(offers._ask_hash(ask, TOKEN))
+
+
+@internal
+@view
+def _check_terms(terms: IJobEscrow.Terms):
+    attempt_seconds: uint256 = terms.w7 >> 224
+    final_deadline: uint256 = (terms.w0 >> 56) & _M40
+    attempts: uint256 = (terms.w0 >> 16) & _M8
+    no_show_bps: uint256 = (terms.w0 >> 40) & _M16
+    assert (terms.w0 & _M16) | (terms.w5 & _M16) == 0, "terms: spare bits"
+    assert terms.w0 >> 96 != 0, "terms: requester is zero"
+    assert attempts != 0 and attempts <= _MAX_ATTEMPTS, "terms: bad max_attempts"
+    assert (terms.w0 >> 24) & _M16 <= _BPS, "terms: bad tip_share_bps"
+    assert (
+        no_show_bps >= _MIN_NO_SHOW_BPS and no_show_bps <= _MAX_NO_SHOW_BPS
+    ), "terms: bad no_show_bps"
+    assert (terms.w5 >> 96) & _M80 != 0, "terms: price_cap is zero"
+    assert terms.w5 >> 176 <= (terms.w5 >> 96) & _M80, "terms: start above cap"
+    assert (terms.w6 >> 24) & _M32 != 0, "terms: ramp is zero"
+    assert attempt_seconds != 0 and attempt_seconds <= ATTEMPT_MAX, "terms: bad attempt_seconds"
+    assert (terms.w7 >> 192) & _M32 <= attempt_seconds, "terms: bad ack_seconds"
+    assert (terms.w7 >> 160) & _M32 != 0, "terms: no units"
+    assert (terms.w6 >> 56) & _M40 <= final_deadline, "terms: never valid"
+    assert block.timestamp <= final_deadline, "terms: deadline is over"
+    assert final_deadline <= block.timestamp + _MAX_LIFE, "terms: deadline too far"
+
+
+@internal
+@view
+def _check_bid(terms: IJobEscrow.Terms, digest: bytes32, signature: Bytes[512]):
+    self._check_terms(terms)
+    requester: address = convert(terms.w0 >> 96, address)
+    assert terms.w6 & _M24 == self.bid_epoch[requester], "match: bid is revoked"
+    assert signatures._signer(requester, digest, signature) == requester, "match: wrong bid signature"
+
+
+@internal
+@pure
+def _may_serve(excluded: DynArray[address, 8], digest: uint256, provider: address) -> bool:
+    chained: uint256 = 0
+    for other: address in excluded:
+        if other == provider:
+            return False
+        chained = slots._exclude(chained, other)
+    return chained == digest
+
+
+@internal
+@pure
+def _is_counterparty(ask: IJobEscrow.Ask, requester: address, keeper: address) -> bool:
+    wanted: address = convert(ask.w5 >> 96, address)
+    return wanted == empty(address) or wanted == requester or wanted == keeper
+
+
+@internal
+@view
+def _can_reserve(account: address, amount: uint256) -> bool:
+    if not staticcall VAULT.may_reserve(account, 0):
+        return False
+    return staticcall VAULT.free_of(account) >= amount
+
+
+@internal
+@view
+def _weigh(
+    terms: IJobEscrow.Terms,
+    ask: IJobEscrow.Ask,
+    ask_hash: bytes32,
+    program_proof: DynArray[bytes32, 8],
+) -> Deal:
+    deal: Deal = empty(Deal)
+    deal.requester = convert(terms.w0 >> 96, address)
+    deal.provider = convert(ask.w0 >> 96, address)
+    deal.verifier = convert(terms.w1 >> 96, address)
+    deal.settings = terms.w1 & _M96
+    deal.price_cap = (terms.w5 >> 96) & _M80
+    deal.policy = policies._policies[deal.verifier]
+    now: uint256 = block.timestamp
+    units: uint256 = (terms.w7 >> 160) & _M32
+    valid_from: uint256 = (terms.w6 >> 56) & _M40
+
+    ours: uint256 = 0
+    if now < valid_from:
+        ours |= _TOO_EARLY
+        valid_from = now
+    if now > (terms.w0 >> 56) & _M40:
+        ours |= _TOO_LATE
+    if not policies._is_enabled(deal.policy):
+        ours |= _STOPPED
+
+    # SAFETY: 80 bits + 80 bits * 32 bits.
+    deal.price = unsafe_add(ask.w1 >> 176, unsafe_mul((ask.w1 >> 96) & _M80, units))
+    lock_min: uint256 = 0
+    deal.levy, lock_min, deal.delay = staticcall IVerifier(deal.verifier).quote(
+        terms.program, units, deal.settings, deal.price
+    )
+    deal.lock = money._lock_required(lock_min, (terms.w5 >> 16) & _M80)
+    deal.charge = money._share(deal.price, policies._charge_bps(deal.policy))
+    limit: uint256 = money._ramp(
+        terms.w5 >> 176, deal.price_cap, valid_from, (terms.w6 >> 24) & _M32, now
+    )
+    before_tip: uint256 = deal.price + deal.charge + deal.levy
+    if before_tip <= limit:
+        deal.tip = money._tip(
+            limit - before_tip,
+            terms.w6 >> 176,
+            (terms.w0 >> 24) & _M16,
+            (terms.w6 >> 96) & _M80,
+        )
+    if before_tip + deal.tip > limit:
+        ours |= _PRICE
+    deal.requester_bits = ours
+
+    theirs: uint256 = 0
+    expiry: uint256 = (ask.w0 >> 56) & _M40
+    if now > expiry or expiry > now + _MAX_LIFE:
+        theirs |= _EXPIRED
+    if not offers._runs(ask.programs, terms.program, program_proof):
+        theirs |= _PROGRAM
+    if units > ask.w2 >> 224:
+        theirs |= _UNITS
+    if (terms.w7 >> 128) & _M32 > (ask.w2 >> 192) & _M32:
+        theirs |= _INPUT_BYTES
+    if terms.w7 >> 224 < (ask.w2 >> 160) & _M32:
+        theirs |= _ATTEMPT_SECONDS
+    if (terms.w7 >> 192) & _M32 < (ask.w2 >> 128) & _M32:
+        theirs |= _ACK_SECONDS
+    if ask.verifier_terms != keccak256(
+        abi_encode(deal.verifier, deal.verifier.codehash, deal.settings)
+    ):
+        theirs |= _VERIFIER
+    if deal.lock > (ask.w1 >> 16) & _M80:
+        theirs |= _LOCK
+    # An attempt can't outlive the bond: D is bounded for all, whatever the ask allows.
+    if deal.delay > min((ask.w2 >> 96) & _M32, DELAY_MAX):
+        theirs |= _DELAY
+    if not self._is_counterparty(ask, deal.requester, msg.sender):
+        theirs |= _COUNTERPARTY
+    deal.provider_bits = theirs
+    return deal
+
+
+@internal
+@view
+def _agree(
+    terms: IJobEscrow.Terms,
+    ask: IJobEscrow.Ask,
+    ask_hash: bytes32,
+    program_proof: DynArray[bytes32, 8],
+) -> Deal:
+    assert (ask.w0 & _M16) | (ask.w1 & _M16) | (ask.w5 & _M96) == 0, "match: spare bits in ask"
+    deal: Deal = self._weigh(terms, ask, ask_hash, program_proof)
+    if deal.requester_bits | deal.provider_bits != 0:
+        ours: uint256 = deal.requester_bits
+        assert ours & _TOO_EARLY == 0, "match: job isn't valid yet"
+        assert ours & _TOO_LATE == 0, "match: job is over"
+        assert ours & _STOPPED == 0, "match: verifier is stopped"
+        assert ours & _PRICE == 0, "match: price above the ramp"
+        theirs: uint256 = deal.provider_bits
+        assert theirs & _EXPIRED == 0, "match: ask expired or too long"
+        assert theirs & _PROGRAM == 0, "match: program not in ask"
+        assert theirs & _UNITS == 0, "match: too many units"
+        assert theirs & _INPUT_BYTES == 0, "match: input too large"
+        assert theirs & _ATTEMPT_SECONDS == 0, "match: attempt too short"
+        assert theirs & _ACK_SECONDS == 0, "match: ack too short"
+        assert theirs & _VERIFIER == 0, "match: verifier not in ask"
+        assert theirs & _LOCK == 0, "match: lock above ask"
+        assert theirs & _DELAY == 0, "match: delay too long"
+        assert theirs & _COUNTERPARTY == 0, "match: ask is for another"
+    return deal
+
+
+@internal
+@view
+def _record(
+    terms: IJobEscrow.Terms,
+    ask: IJobEscrow.Ask,
+    deal: Deal,
+    declines: uint256,
+    excluded: uint256,
+) -> IJobEscrow.Record:
+    return IJobEscrow.Record(
+        w0=(terms.w0 >> 96 << 96) | (deal.price << 16) | ((terms.w0 >> 40) & _M16),
+        w1=(ask.w0 >> 96 << 96)
+        | (deal.lock << 16)
+        | (ask.w0 >> 16 & _M8) << 8
+        | (terms.w0 >> 16 & _M8) << 4
+        | declines,
+        w2=(convert(msg.sender, uint256) << 96)
+        | (deal.tip << 16)
+        | policies._charge_bps(deal.policy),
+        w3=terms.w1,
+        w4=(deal.price_cap << 176) | (deal.levy << 96) | (terms.w5 >> 16 & _M80) << 16,
+        w5=(policies._keeper_fee(deal.policy) << 176)
+        | (block.timestamp << 136)
+        | (terms.w0 >> 56 & _M40) << 96
+        | (terms.w7 >> 192 & _M32) << 64,
+        excluded=excluded,
+    )
+
+
+@internal
+def _engage(
+    ask: IJobEscrow.Ask,
+    ask_hash: bytes32,
+    ask_signature: Bytes[512],
+    deal: Deal,
+    terms: IJobEscrow.Terms,
+    count: uint256,
+):
+    extcall REGISTRY.engage(
+        deal.provider,
+        (ask.w0 >> 16) & _M8,
+        signatures._signer(deal.provider, ask_hash, ask_signature),
+        terms.requirement,
+        (ask.w0 >> 32) & _M24,
+        (ask.w0 >> 24) & _M8,
+        count,
+    )
+
+
+@internal
+def _hook_match(job_id: bytes32, attempt: uint256, terms: IJobEscrow.Terms, deal: Deal):
+    if deal.settings & _ON_MATCH != 0:
+        extcall IVerifier(deal.verifier).on_match(
+            slots._claim_id(job_id, attempt, deal.provider),
+            terms.program,
+            terms.input_id,
+            (terms.w7 >> 160) & _M32,
+            deal.settings,
+        )
+
+
+# ---- internal: what follows a match
+
+
+@internal
+@view
+def _matched(job_id: bytes32, record: IJobEscrow.Record) -> uint256:
+    word: uint256 = slots.slots[job_id]
+    assert slots._state(word) == slots.MATCHED, "escrow: job is not matched"
+    assert slots._digest(word) == slots._record_digest(record), "escrow: wrong match record"
+    return word
+
+
+@internal
+@view
+def _check_provider(record: IJobEscrow.Record) -> address:
+    provider: address = convert(record.w1 >> 96, address)
+    if msg.sender != provider:
+        # Asked now, not at match: a key that was rotated away can't claim on the provider's stake.
+        assert staticcall REGISTRY.may_operate(provider, msg.sender), "escrow: not the provider"
+    return provider
+
+
+@internal
+def _claim(
+    job_id: bytes32,
+    word: uint256,
+    record: IJobEscrow.Record,
+    provider: address,
+    commitment: bytes32,
+):
+    attempt: uint256 = slots._attempt(word)
+    slots.slots[job_id] = slots._word(
+        slots.CLAIMED, attempt, block.timestamp, slots._claim_digest(record, commitment)
+    )
+    log IJobEscrow.Claimed(job_id=job_id, account=provider, commitment=commitment)
+    if record.w3 & _ON_CLAIM != 0:
+        extcall IVerifier(convert(record.w3 >> 96, address)).on_claim(
+            slots._claim_id(job_id, attempt, provider), commitment
+        )
+
+
+@internal
+@view
+def _outcome(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> IVerifier.Outcome:
+    return staticcall IVerifier(convert(record.w3 >> 96, address)).outcome(
+        slots._claim_id(job_id, slots._attempt(word), convert(record.w1 >> 96, address)),
+        slots._time(word),
+        record.w3 & _M96,
+    )
+
+
+@internal
+@view
+def _has_verdict(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> bool:
+    # A verifier that reverts, or answers what can't be decoded, has no verdict.
+    claim_id: bytes32 = slots._claim_id(
+        job_id, slots._attempt(word), convert(record.w1 >> 96, address)
+    )
+    success: bool = False
+    answer: Bytes[64] = b""
+    success, answer = raw_call(
+        convert(record.w3 >> 96, address),
+        abi_encode(
+            claim_id,
+            slots._time(word),
+            record.w3 & _M96,
+            method_id=method_id("outcome(bytes32,uint256,uint256)"),
+        ),
+        max_outsize=64,
+        gas=_OUTCOME_GAS,
+        is_static_call=True,
+        revert_on_failure=False,
+    )
+    if not success or len(answer) != 64:
+        return False
+    verdict: uint256 = extract32(answer, 32, output_type=uint256)
+    return verdict == convert(IVerifier.Verdict.STANDS, uint256) or verdict == convert(
+        IVerifier.Verdict.FALLS, uint256
+    )
+
+
+@internal
+def _reopen(
+    job_id: bytes32, word: uint256, record: IJobEscrow.Record, closed: uint256
+) -> bool:
+    """
+    @dev Opens the job for another provider while attempts and time are left, else closes it as `closed`.
+    """
+    attempt: uint256 = slots._attempt(word)
+    max_attempts: uint256 = (record.w1 >> 4) & _M4
+    is_open: bool = attempt < max_attempts and block.timestamp <= (record.w5 >> 96) & _M40
+    if is_open:
+        slots.slots[job_id] = slots._word(
+            slots.OPEN,
+            attempt,
+            record.w1 & _M4,
+            slots._exclude(record.excluded, convert(record.w1 >> 96, address)),
+        )
+    else:
+        slots.slots[job_id] = slots._word(closed, attempt, 0, 0)
+    return is_open
+
+
+@internal
+def _disengage(
+    record: IJobEscrow.Record, ending: IProviderRegistry.Ending, weight: uint256, count: uint256
+) -> address:
+    return extcall REGISTRY.disengage(
+        convert(record.w1 >> 96, address), (record.w1 >> 8) & _M8, ending, weight, count
+    )
+
+
+@internal
+def _final(job_id: bytes32, word: uint256, record: IJobEscrow.Record):
+    slots.slots[job_id] = slots._word(slots.FINAL, slots._attempt(word), 0, 0)
+    log IJobEscrow.Finalised(
+        job_id=job_id,
+        account=convert(record.w1 >> 96, address),
+        price=(record.w0 >> 16) & _M80,
+    )
+
+
+@internal
+def _spend(
+    record: IJobEscrow.Record, payouts: DynArray[IVerifier.Payout, 8]
+) -> uint256:
+    return self._pay_out(
+        convert(record.w0 >> 96, address), (record.w4 >> 96) & _M80, payouts
+    )
+
+
+@internal
+def _pay_out(
+    payer: address, pot: uint256, payouts: DynArray[IVerifier.Payout, 8]
+) -> uint256:
+    """
+    @dev Pays what a verifier wants paid out of `pot`, cut where the pot ends. Returns what was paid.
+    """
+    left: uint256 = pot
+    for payout: IVerifier.Payout in payouts:
+        amount: uint256 = min(payout.amount, left)
+        if amount == 0 or payout.account == empty(address):
+            continue
+        left -= amount
+        extcall VAULT.pay(payer, payout.account, amount)
+    return pot - left
+
+
+@internal
+def _pay_final(record: IJobEscrow.Record, count: uint256, spent: uint256):
+    """
+    @dev Money of `count` final jobs with one record; `spent` of their levies has been paid out.
+    """
+    provider: address = convert(record.w1 >> 96, address)
+    price: uint256 = (record.w0 >> 16) & _M80
+    charge: uint256 = money._share(price, record.w2 & _M16)
+    tip: uint256 = (record.w2 >> 16) & _M80
+    levy: uint256 = (record.w4 >> 96) & _M80
+    reserve: uint256 = count * (record.w4 >> 176)
+    lock: uint256 = count * ((record.w1 >> 16) & _M80)
+    payout: address = self._disengage(
+        record, IProviderRegistry.Ending.COMPLETION, count * charge, count
+    )
+    # A payout address of its own is one more credit; else the price joins the lock on its way back.
+    to_provider: uint256 = count * price if payout == provider else 0
+    extcall VAULT.settle(
+        convert(record.w0 >> 96, address),
+        reserve - spent,
+        reserve - count * (price + tip + levy + charge),
+        provider,
+        lock,
+        lock + to_provider,
+        convert(record.w2 >> 96, address),
+        count * tip,
+        payout,
+        count * price - to_provider,
+        count * (levy + charge) - spent,
+    )

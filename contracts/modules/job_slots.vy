@@ -1,0 +1,79 @@
+# pragma version 0.4.3
+# pragma nonreentrancy off
+"""
+@title Job slots
+@license AGPL-3.0-only
+@notice The one word that is kept of a job: state 8 | attempt 4 | time 40 | digest 204.
+@dev Owns the words. A word never goes back to zero, so terms never open twice.
+"""
+
+from interfaces import IJobEscrow
+
+OPEN: constant(uint256) = 1
+MATCHED: constant(uint256) = 2
+CLAIMED: constant(uint256) = 3
+FINAL: constant(uint256) = 4
+REFUTED: constant(uint256) = 5
+EXPIRED: constant(uint256) = 6
+CANCELLED: constant(uint256) = 7
+
+_M4: constant(uint256) = 2**4 - 1
+_M40: constant(uint256) = 2**40 - 1
+_M204: constant(uint256) = 2**204 - 1
+
+# job id => word
+slots: HashMap[bytes32, uint256]
+
+
+@internal
+@pure
+def _word(state: uint256, attempt: uint256, time: uint256, digest: uint256) -> uint256:
+    return (state << 248) | (attempt << 244) | (time << 204) | digest
+
+
+@internal
+@pure
+def _state(word: uint256) -> uint256:
+    return word >> 248
+
+
+@internal
+@pure
+def _attempt(word: uint256) -> uint256:
+    return (word >> 244) & _M4
+
+
+@internal
+@pure
+def _time(word: uint256) -> uint256:
+    return (word >> 204) & _M40
+
+
+@internal
+@pure
+def _digest(word: uint256) -> uint256:
+    return word & _M204
+
+
+@internal
+@pure
+def _record_digest(record: IJobEscrow.Record) -> uint256:
+    return convert(keccak256(abi_encode(record)), uint256) >> 52
+
+
+@internal
+@pure
+def _claim_digest(record: IJobEscrow.Record, commitment: bytes32) -> uint256:
+    return convert(keccak256(abi_encode(record, commitment)), uint256) >> 52
+
+
+@internal
+@pure
+def _exclude(excluded: uint256, provider: address) -> uint256:
+    return convert(keccak256(abi_encode(excluded, provider)), uint256) >> 52
+
+
+@internal
+@pure
+def _claim_id(job_id: bytes32, attempt: uint256, provider: address) -> bytes32:
+    return keccak256(abi_encode(job_id, attempt, provider))
