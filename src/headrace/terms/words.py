@@ -94,22 +94,21 @@ class _Fields:
     _WIDTHS: ClassVar[Mapping[str, int]]
 
     def __post_init__(self) -> None:
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            bits = self._WIDTHS.get(field.name)
+        for name, value in self._values().items():
+            bits = self._WIDTHS.get(name)
             checked: object
             if bits is None:
-                checked = checked_hash(field.name, value)
+                checked = checked_hash(name, value)
             elif bits == 160:
-                checked = checked_address(field.name, value)
+                checked = checked_address(name, value)
             else:
-                checked = checked_uint(field.name, value, bits)
+                checked = checked_uint(name, value, bits)
             if checked is not value:
-                object.__setattr__(self, field.name, checked)
+                object.__setattr__(self, name, checked)
 
     def _values(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type:
-        ignore[arg - type]
+        names = (field.name for field in fields(self))  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in names}
 
 
 class _Packed(_Fields):
