@@ -13,6 +13,7 @@
 """
 
 from interfaces import IJobEscrow
+from interfaces import IMatchRules
 from interfaces import IProviderRegistry
 from interfaces import IVault
 from interfaces import IVerifier
@@ -26,7 +27,6 @@ from contracts.modules import job_slots as slots
 from contracts.modules import money
 from contracts.modules import offers
 from contracts.modules import policies
-from contracts.modules import signatures
 
 initializes: ownable
 initializes: ownable_2step[ownable := ownable]
@@ -42,23 +42,6 @@ exports: (
     eip712_domain_separator.eip712Domain,
 )
 
-# What a match would come to: the figures, and what stands against it on either side.
-struct Deal:
-    requester: address
-    provider: address
-    verifier: address
-    settings: uint256
-    price_cap: uint256
-    price: uint256
-    tip: uint256
-    levy: uint256
-    charge: uint256
-    lock: uint256
-    delay: uint256
-    policy: uint256
-    requester_bits: uint256
-    provider_bits: uint256
-
 
 _M4: constant(uint256) = 2**4 - 1
 _M8: constant(uint256) = 2**8 - 1
@@ -68,15 +51,9 @@ _M32: constant(uint256) = 2**32 - 1
 _M40: constant(uint256) = 2**40 - 1
 _M80: constant(uint256) = 2**80 - 1
 _M96: constant(uint256) = 2**96 - 1
-_BPS: constant(uint256) = 10_000
 
-# No offer lives longer than this, in seconds.
-_MAX_LIFE: constant(uint256) = 30 * 86_400
-_MAX_ATTEMPTS: constant(uint256) = 4
+_MAX_TIMELOCK: constant(uint256) = 30 * 86_400
 _MAX_DECLINES: constant(uint256) = 3
-# The no-show share that terms may ask for. Never zero: it pays the keeper who ends the attempt.
-_MIN_NO_SHOW_BPS: constant(uint256) = 1_000
-_MAX_NO_SHOW_BPS: constant(uint256) = 5_000
 # A verifier that hasn't answered this long after its bound has failed: the claim can be voided.
 _VOID_GRACE: constant(uint256) = 2 * 86_400
 _OUTCOME_GAS: constant(uint256) = 500_000
@@ -84,26 +61,6 @@ _OUTCOME_GAS: constant(uint256) = 500_000
 # Hooks in the settings (see IVerifier).
 _ON_MATCH: constant(uint256) = 1 << 88
 _ON_CLAIM: constant(uint256) = 1 << 89
-
-# Bits of `unmet` that are found here; the lower ones of the requester's side are the Registry's.
-_TOO_EARLY: constant(uint256) = 1 << 16
-_TOO_LATE: constant(uint256) = 1 << 17
-_PRICE: constant(uint256) = 1 << 18
-_EXCLUDED: constant(uint256) = 1 << 19
-_STOPPED: constant(uint256) = 1 << 20
-_NOT_OPEN: constant(uint256) = 1 << 21
-_FUNDS: constant(uint256) = 1 << 22
-_EXPIRED: constant(uint256) = 1 << 3
-_PROGRAM: constant(uint256) = 1 << 4
-_UNITS: constant(uint256) = 1 << 5
-_INPUT_BYTES: constant(uint256) = 1 << 6
-_ACK_SECONDS: constant(uint256) = 1 << 7
-_VERIFIER: constant(uint256) = 1 << 8
-_LOCK: constant(uint256) = 1 << 9
-_DELAY: constant(uint256) = 1 << 10
-_COUNTERPARTY: constant(uint256) = 1 << 11
-_STAKE: constant(uint256) = 1 << 12
-_ATTEMPT_SECONDS: constant(uint256) = 1 << 13
 
 # Bits of `Skipped`.
 _SKIP_STATE: constant(uint256) = 1
@@ -114,10 +71,8 @@ _SKIP_COMMITMENT: constant(uint256) = 16
 
 VAULT: public(immutable(IVault))
 REGISTRY: public(immutable(IProviderRegistry))
-# The token that all amounts are in, the Vault's. Part of what an ask signs.
-TOKEN: public(immutable(address))
-# The longest attempt, and the longest D of a verifier, in seconds.
-ATTEMPT_MAX: public(immutable(uint256))
+RULES: public(immutable(IMatchRules))
+# The longest D of a verifier, in seconds.
 DELAY_MAX: public(immutable(uint256))
 # How long a change of policy waits, in seconds.
 TIMELOCK: public(immutable(uint256))
@@ -132,9 +87,8 @@ declines_of: public(HashMap[address, uint256])
 def __init__(
     vault: IVault,
     registry: IProviderRegistry,
-    token: address,
+    rules: IMatchRules,
     owner: address,
-    attempt_max: uint256,
     delay_max: uint256,
     timelock: uint256,
 ):
@@ -142,24 +96,20 @@ def __init__(
     @notice Fix the partners and bounds for the life of the escrow.
     @param vault Holds the money; this contract must be its book 0.
     @param registry Knows the providers; must have this contract as its escrow.
-    @param token The vault's token.
+    @param rules Checks both sides' limits; must have this contract as its escrow.
     @param owner May propose and stop verifiers; can't touch money or a running job.
-    @param attempt_max Longest attempt_seconds of terms, 1 to 30 days.
-    @param delay_max Longest D of a verifier, 1 second to 30 days.
+    @param delay_max Longest D of a verifier, as in the rules.
     @param timelock Seconds that a change of policy waits, at most 30 days.
     """
     assert owner != empty(address), "escrow: owner is zero"
-    assert 0 < attempt_max and attempt_max <= _MAX_LIFE, "escrow: bad attempt_max"
-    assert 0 < delay_max and delay_max <= _MAX_LIFE, "escrow: bad delay_max"
-    assert timelock <= _MAX_LIFE, "escrow: bad timelock"
+    assert timelock <= _MAX_TIMELOCK, "escrow: timelock too long"
     ownable.__init__()
     ownable_2step.__init__()
     ownable._transfer_ownership(owner)
     eip712_domain_separator.__init__("Headrace", "1")
     VAULT = vault
     REGISTRY = registry
-    TOKEN = token
-    ATTEMPT_MAX = attempt_max
+    RULES = rules
     DELAY_MAX = delay_max
     TIMELOCK = timelock
 
@@ -176,7 +126,7 @@ def post_job(terms: IJobEscrow.Terms):
     assert msg.sender == convert(terms.w0 >> 96, address), "escrow: not the requester"
     job_id: bytes32 = self._job_id(terms)
     assert slots.slots[job_id] == 0, "escrow: job exists"
-    self._check_terms(terms)
+    assert staticcall RULES.check_terms(terms), UNREACHABLE  # it reverts by its own reason
 
     slots.slots[job_id] = slots._word(slots.OPEN, 0, 0, 0)
     log IJobEscrow.Posted(job_id=job_id, requester=msg.sender, terms=terms)
@@ -239,20 +189,35 @@ def match(
     job_id: bytes32 = self._job_id(terms)
     word: uint256 = slots.slots[job_id]
     requester: address = convert(terms.w0 >> 96, address)
+    provider: address = convert(ask.w0 >> 96, address)
+    # Terms that aren't on record need the requester's signature, and its money put aside.
+    to_sign: bytes32 = empty(bytes32)
     reserve: uint256 = 0
     if word == 0:
-        self._check_bid(terms, job_id, bid_signature)
+        to_sign = job_id
         reserve = (terms.w5 >> 96) & _M80
         log IJobEscrow.Posted(job_id=job_id, requester=requester, terms=terms)
     else:
         assert slots._state(word) == slots.OPEN, "match: job is not open"
-    provider: address = convert(ask.w0 >> 96, address)
-    assert self._may_serve(excluded, slots._digest(word), provider), "match: provider is excluded"
+    assert slots._may_serve(excluded, slots._digest(word), provider), "match: provider is excluded"
 
+    ask_hash: bytes32 = empty(bytes32)
+    signer: address = empty(address)
+    record: IJobEscrow.Record = empty(IJobEscrow.Record)
+    ask_hash, signer, record = staticcall RULES.agree(
+        terms,
+        to_sign,
+        self._epoch(requester, to_sign),
+        bid_signature,
+        ask,
+        ask_signature,
+        program_proof,
+        policies._policies[convert(terms.w1 >> 96, address)],
+        msg.sender,
+        slots._time(word),
+        slots._digest(word),
+    )
     attempt: uint256 = slots._attempt(word) + 1
-    ask_hash: bytes32 = self._ask_hash(ask)
-    deal: Deal = self._agree(terms, ask, ask_hash, program_proof)
-    record: IJobEscrow.Record = self._record(terms, ask, deal, slots._time(word), slots._digest(word))
     slots.slots[job_id] = slots._word(
         slots.MATCHED,
         attempt,
@@ -260,9 +225,9 @@ def match(
         slots._record_digest(record),
     )
     log IJobEscrow.Matched(job_id=job_id, account=provider, ask_hash=ask_hash, record=record)
-    self._engage(ask, ask_hash, ask_signature, deal, terms, 1)
-    extcall VAULT.reserve_pair(requester, reserve, provider, deal.lock)
-    self._hook_match(job_id, attempt, terms, deal)
+    self._engage(terms, ask, signer, 1)
+    extcall VAULT.reserve_pair(requester, reserve, provider, (record.w1 >> 16) & _M80)
+    self._hook_match(job_id, attempt, terms, provider)
 
 
 @external
@@ -286,11 +251,24 @@ def match_batch(
     """
     assert terms.input_id == empty(bytes32), "match: batch has an input"
     batch_id: bytes32 = self._batch_id(terms, inputs)
-    self._check_bid(terms, batch_id, bid_signature)
+    requester: address = convert(terms.w0 >> 96, address)
     provider: address = convert(ask.w0 >> 96, address)
-    ask_hash: bytes32 = self._ask_hash(ask)
-    deal: Deal = self._agree(terms, ask, ask_hash, program_proof)
-    record: IJobEscrow.Record = self._record(terms, ask, deal, 0, 0)
+    ask_hash: bytes32 = empty(bytes32)
+    signer: address = empty(address)
+    record: IJobEscrow.Record = empty(IJobEscrow.Record)
+    ask_hash, signer, record = staticcall RULES.agree(
+        terms,
+        batch_id,
+        self._epoch(requester, batch_id),
+        bid_signature,
+        ask,
+        ask_signature,
+        program_proof,
+        policies._policies[convert(terms.w1 >> 96, address)],
+        msg.sender,
+        0,
+        0,
+    )
     matched: uint256 = slots._word(
         slots.MATCHED, 1, block.timestamp + (terms.w7 >> 224), slots._record_digest(record)
     )
@@ -309,12 +287,15 @@ def match_batch(
         slots.slots[job_id] = matched
         count += 1
         log IJobEscrow.MemberMatched(job_id=job_id, batch_id=batch_id, input_id=input_id)
-        self._hook_match(job_id, 1, member, deal)
+        self._hook_match(job_id, 1, member, provider)
     assert count > 0, "match: nothing to match"
 
-    self._engage(ask, ask_hash, ask_signature, deal, terms, count)
+    self._engage(terms, ask, signer, count)
     extcall VAULT.reserve_pair(
-        deal.requester, count * deal.price_cap, provider, count * deal.lock
+        requester,
+        count * ((terms.w5 >> 96) & _M80),
+        provider,
+        count * ((record.w1 >> 16) & _M80),
     )
 
 
@@ -637,114 +618,6 @@ def job(job_id: bytes32) -> IJobEscrow.Job:
 
 @external
 @view
-def job_id(terms: IJobEscrow.Terms) -> bytes32:
-    """
-    @notice The EIP-712 digest of terms: what a requester signs, and the job's id in either form.
-    @param terms The job.
-    @return The digest.
-    """
-    return self._job_id(terms)
-
-
-@external
-@view
-def batch_id(terms: IJobEscrow.Terms, inputs: DynArray[bytes32, 32]) -> bytes32:
-    """
-    @notice The EIP-712 digest of a batch.
-    @param terms What the members have in common.
-    @param inputs The members' inputs.
-    @return The digest.
-    """
-    return self._batch_id(terms, inputs)
-
-
-@external
-@view
-def ask_hash(ask: IJobEscrow.Ask) -> bytes32:
-    """
-    @notice The EIP-712 digest of an offer.
-    @param ask The offer.
-    @return The digest.
-    """
-    return self._ask_hash(ask)
-
-
-@external
-@view
-def quote(terms: IJobEscrow.Terms, ask: IJobEscrow.Ask) -> IJobEscrow.Quote:
-    """
-    @notice What a match in this block would charge on FINAL, to the unit, and what it would promise.
-    @param terms The job.
-    @param ask The offer.
-    @return The figures. `total` is what the requester pays; it may exceed the ramp, then `unmet` says so.
-    """
-    deal: Deal = self._weigh(terms, ask, self._ask_hash(ask), [])
-    return IJobEscrow.Quote(
-        price=deal.price,
-        tip=deal.tip,
-        levy=deal.levy,
-        charge=deal.charge,
-        total=deal.price + deal.tip + deal.levy + deal.charge,
-        lock=deal.lock,
-        delay=deal.delay,
-        latest_end=((terms.w0 >> 56) & _M40) + (terms.w7 >> 224) + deal.delay,
-    )
-
-
-@external
-@view
-def unmet(
-    terms: IJobEscrow.Terms,
-    ask: IJobEscrow.Ask,
-    program_proof: DynArray[bytes32, 8],
-    excluded: DynArray[address, 8],
-    keeper: address,
-) -> (uint256, uint256):
-    """
-    @notice What stands against a match in this block, by the code that `match` runs; signatures aside.
-    @param terms The job.
-    @param ask The offer.
-    @param program_proof As for `match`.
-    @param excluded As for `match`.
-    @param keeper Who would call `match`.
-    @return The requester's bits and the provider's bits (docs/encoding.md); both zero if it would succeed.
-    """
-    word: uint256 = slots.slots[self._job_id(terms)]
-    deal: Deal = self._weigh(terms, ask, self._ask_hash(ask), program_proof)
-    ours: uint256 = deal.requester_bits
-    theirs: uint256 = deal.provider_bits & ~_COUNTERPARTY
-    ours |= staticcall REGISTRY.unmet(terms.requirement, deal.provider, (ask.w0 >> 16) & _M8)
-    theirs |= staticcall REGISTRY.ask_unmet(
-        deal.provider, deal.provider, (ask.w0 >> 32) & _M24, (ask.w0 >> 24) & _M8
-    )
-    if not self._is_counterparty(ask, deal.requester, keeper):
-        theirs |= _COUNTERPARTY
-    if word != 0 and slots._state(word) != slots.OPEN:
-        ours |= _NOT_OPEN
-    elif not self._may_serve(excluded, slots._digest(word), deal.provider):
-        ours |= _EXCLUDED
-    if word == 0:
-        if not self._can_reserve(deal.requester, deal.price_cap):
-            ours |= _FUNDS
-    if not self._can_reserve(deal.provider, deal.lock):
-        theirs |= _STAKE
-    return ours, theirs
-
-
-@external
-@view
-def lock_required(terms: IJobEscrow.Terms, ask: IJobEscrow.Ask) -> uint256:
-    """
-    @notice The stake that a match of this job and this offer would lock.
-    @param terms The job.
-    @param ask The offer.
-    @return Token units.
-    """
-    return self._weigh(terms, ask, self._ask_hash(ask), []).lock
-
-
-@external
-@view
 def claim_context(
     terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
 ) -> (bytes32, bytes32, uint256):
@@ -796,222 +669,19 @@ def _batch_id(terms: IJobEscrow.Terms, inputs: DynArray[bytes32, 32]) -> bytes32
 
 @internal
 @view
-def _ask_hash(ask: IJobEscrow.Ask) -> bytes32:
-    return eip712_domain_separator._hash_typed_data_v4(offers._ask_hash(ask, TOKEN))
-
-
-@internal
-@view
-def _check_terms(terms: IJobEscrow.Terms):
-    attempt_seconds: uint256 = terms.w7 >> 224
-    final_deadline: uint256 = (terms.w0 >> 56) & _M40
-    attempts: uint256 = (terms.w0 >> 16) & _M8
-    no_show_bps: uint256 = (terms.w0 >> 40) & _M16
-    assert (terms.w0 & _M16) | (terms.w5 & _M16) == 0, "terms: spare bits"
-    assert terms.w0 >> 96 != 0, "terms: requester is zero"
-    assert attempts != 0 and attempts <= _MAX_ATTEMPTS, "terms: bad max_attempts"
-    assert (terms.w0 >> 24) & _M16 <= _BPS, "terms: bad tip_share_bps"
-    assert (
-        no_show_bps >= _MIN_NO_SHOW_BPS and no_show_bps <= _MAX_NO_SHOW_BPS
-    ), "terms: bad no_show_bps"
-    assert (terms.w5 >> 96) & _M80 != 0, "terms: price_cap is zero"
-    assert terms.w5 >> 176 <= (terms.w5 >> 96) & _M80, "terms: start above cap"
-    assert (terms.w6 >> 24) & _M32 != 0, "terms: ramp is zero"
-    assert attempt_seconds != 0 and attempt_seconds <= ATTEMPT_MAX, "terms: bad attempt_seconds"
-    assert (terms.w7 >> 192) & _M32 <= attempt_seconds, "terms: bad ack_seconds"
-    assert (terms.w7 >> 160) & _M32 != 0, "terms: no units"
-    assert (terms.w6 >> 56) & _M40 <= final_deadline, "terms: never valid"
-    assert block.timestamp <= final_deadline, "terms: deadline is over"
-    assert final_deadline <= block.timestamp + _MAX_LIFE, "terms: deadline too far"
-
-
-@internal
-@view
-def _check_bid(terms: IJobEscrow.Terms, digest: bytes32, signature: Bytes[512]):
-    self._check_terms(terms)
-    requester: address = convert(terms.w0 >> 96, address)
-    assert terms.w6 & _M24 == self.bid_epoch[requester], "match: bid is revoked"
-    assert signatures._signer(requester, digest, signature) == requester, "match: wrong bid signature"
-
-
-@internal
-@pure
-def _may_serve(excluded: DynArray[address, 8], digest: uint256, provider: address) -> bool:
-    chained: uint256 = 0
-    for other: address in excluded:
-        if other == provider:
-            return False
-        chained = slots._exclude(chained, other)
-    return chained == digest
-
-
-@internal
-@pure
-def _is_counterparty(ask: IJobEscrow.Ask, requester: address, keeper: address) -> bool:
-    wanted: address = convert(ask.w5 >> 96, address)
-    return wanted == empty(address) or wanted == requester or wanted == keeper
-
-
-@internal
-@view
-def _can_reserve(account: address, amount: uint256) -> bool:
-    if not staticcall VAULT.may_reserve(account, 0):
-        return False
-    return staticcall VAULT.free_of(account) >= amount
-
-
-@internal
-@view
-def _weigh(
-    terms: IJobEscrow.Terms,
-    ask: IJobEscrow.Ask,
-    ask_hash: bytes32,
-    program_proof: DynArray[bytes32, 8],
-) -> Deal:
-    deal: Deal = empty(Deal)
-    deal.requester = convert(terms.w0 >> 96, address)
-    deal.provider = convert(ask.w0 >> 96, address)
-    deal.verifier = convert(terms.w1 >> 96, address)
-    deal.settings = terms.w1 & _M96
-    deal.price_cap = (terms.w5 >> 96) & _M80
-    deal.policy = policies._policies[deal.verifier]
-    now: uint256 = block.timestamp
-    units: uint256 = (terms.w7 >> 160) & _M32
-    valid_from: uint256 = (terms.w6 >> 56) & _M40
-
-    ours: uint256 = 0
-    if now < valid_from:
-        ours |= _TOO_EARLY
-        valid_from = now
-    if now > (terms.w0 >> 56) & _M40:
-        ours |= _TOO_LATE
-    if not policies._is_enabled(deal.policy):
-        ours |= _STOPPED
-
-    # SAFETY: 80 bits + 80 bits * 32 bits.
-    deal.price = unsafe_add(ask.w1 >> 176, unsafe_mul((ask.w1 >> 96) & _M80, units))
-    lock_min: uint256 = 0
-    deal.levy, lock_min, deal.delay = staticcall IVerifier(deal.verifier).quote(
-        terms.program, units, deal.settings, deal.price
-    )
-    deal.lock = money._lock_required(lock_min, (terms.w5 >> 16) & _M80)
-    deal.charge = money._share(deal.price, policies._charge_bps(deal.policy))
-    limit: uint256 = money._ramp(
-        terms.w5 >> 176, deal.price_cap, valid_from, (terms.w6 >> 24) & _M32, now
-    )
-    before_tip: uint256 = deal.price + deal.charge + deal.levy
-    if before_tip <= limit:
-        deal.tip = money._tip(
-            limit - before_tip,
-            terms.w6 >> 176,
-            (terms.w0 >> 24) & _M16,
-            (terms.w6 >> 96) & _M80,
-        )
-    if before_tip + deal.tip > limit:
-        ours |= _PRICE
-    deal.requester_bits = ours
-
-    theirs: uint256 = 0
-    expiry: uint256 = (ask.w0 >> 56) & _M40
-    if now > expiry or expiry > now + _MAX_LIFE:
-        theirs |= _EXPIRED
-    if not offers._runs(ask.programs, terms.program, program_proof):
-        theirs |= _PROGRAM
-    if units > ask.w2 >> 224:
-        theirs |= _UNITS
-    if (terms.w7 >> 128) & _M32 > (ask.w2 >> 192) & _M32:
-        theirs |= _INPUT_BYTES
-    if terms.w7 >> 224 < (ask.w2 >> 160) & _M32:
-        theirs |= _ATTEMPT_SECONDS
-    if (terms.w7 >> 192) & _M32 < (ask.w2 >> 128) & _M32:
-        theirs |= _ACK_SECONDS
-    if ask.verifier_terms != keccak256(
-        abi_encode(deal.verifier, deal.verifier.codehash, deal.settings)
-    ):
-        theirs |= _VERIFIER
-    if deal.lock > (ask.w1 >> 16) & _M80:
-        theirs |= _LOCK
-    # An attempt can't outlive the bond: D is bounded for all, whatever the ask allows.
-    if deal.delay > min((ask.w2 >> 96) & _M32, DELAY_MAX):
-        theirs |= _DELAY
-    if not self._is_counterparty(ask, deal.requester, msg.sender):
-        theirs |= _COUNTERPARTY
-    deal.provider_bits = theirs
-    return deal
-
-
-@internal
-@view
-def _agree(
-    terms: IJobEscrow.Terms,
-    ask: IJobEscrow.Ask,
-    ask_hash: bytes32,
-    program_proof: DynArray[bytes32, 8],
-) -> Deal:
-    assert (ask.w0 & _M16) | (ask.w1 & _M16) | (ask.w5 & _M96) == 0, "match: spare bits in ask"
-    deal: Deal = self._weigh(terms, ask, ask_hash, program_proof)
-    if deal.requester_bits | deal.provider_bits != 0:
-        ours: uint256 = deal.requester_bits
-        assert ours & _TOO_EARLY == 0, "match: job isn't valid yet"
-        assert ours & _TOO_LATE == 0, "match: job is over"
-        assert ours & _STOPPED == 0, "match: verifier is stopped"
-        assert ours & _PRICE == 0, "match: price above the ramp"
-        theirs: uint256 = deal.provider_bits
-        assert theirs & _EXPIRED == 0, "match: ask expired or too long"
-        assert theirs & _PROGRAM == 0, "match: program not in ask"
-        assert theirs & _UNITS == 0, "match: too many units"
-        assert theirs & _INPUT_BYTES == 0, "match: input too large"
-        assert theirs & _ATTEMPT_SECONDS == 0, "match: attempt too short"
-        assert theirs & _ACK_SECONDS == 0, "match: ack too short"
-        assert theirs & _VERIFIER == 0, "match: verifier not in ask"
-        assert theirs & _LOCK == 0, "match: lock above ask"
-        assert theirs & _DELAY == 0, "match: delay too long"
-        assert theirs & _COUNTERPARTY == 0, "match: ask is for another"
-    return deal
-
-
-@internal
-@view
-def _record(
-    terms: IJobEscrow.Terms,
-    ask: IJobEscrow.Ask,
-    deal: Deal,
-    declines: uint256,
-    excluded: uint256,
-) -> IJobEscrow.Record:
-    return IJobEscrow.Record(
-        w0=(terms.w0 >> 96 << 96) | (deal.price << 16) | ((terms.w0 >> 40) & _M16),
-        w1=(ask.w0 >> 96 << 96)
-        | (deal.lock << 16)
-        | (ask.w0 >> 16 & _M8) << 8
-        | (terms.w0 >> 16 & _M8) << 4
-        | declines,
-        w2=(convert(msg.sender, uint256) << 96)
-        | (deal.tip << 16)
-        | policies._charge_bps(deal.policy),
-        w3=terms.w1,
-        w4=(deal.price_cap << 176) | (deal.levy << 96) | (terms.w5 >> 16 & _M80) << 16,
-        w5=(policies._keeper_fee(deal.policy) << 176)
-        | (block.timestamp << 136)
-        | (terms.w0 >> 56 & _M40) << 96
-        | (terms.w7 >> 192 & _M32) << 64,
-        excluded=excluded,
-    )
+def _epoch(requester: address, digest: bytes32) -> uint256:
+    # Asked for only where a signature is: it costs a read.
+    return self.bid_epoch[requester] if digest != empty(bytes32) else 0
 
 
 @internal
 def _engage(
-    ask: IJobEscrow.Ask,
-    ask_hash: bytes32,
-    ask_signature: Bytes[512],
-    deal: Deal,
-    terms: IJobEscrow.Terms,
-    count: uint256,
+    terms: IJobEscrow.Terms, ask: IJobEscrow.Ask, signer: address, count: uint256
 ):
     extcall REGISTRY.engage(
-        deal.provider,
+        convert(ask.w0 >> 96, address),
         (ask.w0 >> 16) & _M8,
-        signatures._signer(deal.provider, ask_hash, ask_signature),
+        signer,
         terms.requirement,
         (ask.w0 >> 32) & _M24,
         (ask.w0 >> 24) & _M8,
@@ -1020,14 +690,16 @@ def _engage(
 
 
 @internal
-def _hook_match(job_id: bytes32, attempt: uint256, terms: IJobEscrow.Terms, deal: Deal):
-    if deal.settings & _ON_MATCH != 0:
-        extcall IVerifier(deal.verifier).on_match(
-            slots._claim_id(job_id, attempt, deal.provider),
+def _hook_match(
+    job_id: bytes32, attempt: uint256, terms: IJobEscrow.Terms, provider: address
+):
+    if terms.w1 & _ON_MATCH != 0:
+        extcall IVerifier(convert(terms.w1 >> 96, address)).on_match(
+            slots._claim_id(job_id, attempt, provider),
             terms.program,
             terms.input_id,
             (terms.w7 >> 160) & _M32,
-            deal.settings,
+            terms.w1 & _M96,
         )
 
 

@@ -77,3 +77,17 @@ def _exclude(excluded: uint256, provider: address) -> uint256:
 @pure
 def _claim_id(job_id: bytes32, attempt: uint256, provider: address) -> bytes32:
     return keccak256(abi_encode(job_id, attempt, provider))
+
+
+@internal
+@pure
+def _may_serve(excluded: DynArray[address, 8], digest: uint256, provider: address) -> bool:
+    """
+    @dev Whether `excluded` is the list behind the open job's digest, and `provider` isn't in it.
+    """
+    chained: uint256 = 0
+    for other: address in excluded:
+        if other == provider:
+            return False
+        chained = self._exclude(chained, other)
+    return chained == digest

@@ -32,6 +32,12 @@ _ASK_TYPE: constant(bytes32) = keccak256(
 
 @internal
 @pure
+def _typed(domain: bytes32, struct_hash: bytes32) -> bytes32:
+    return keccak256(concat(x"1901", domain, struct_hash))
+
+
+@internal
+@pure
 def _terms_hash(terms: IJobEscrow.Terms) -> bytes32:
     return keccak256(
         abi_encode(

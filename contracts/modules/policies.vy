@@ -21,6 +21,12 @@ _proposals: HashMap[address, uint256]
 
 @internal
 @pure
+def _pack(is_enabled: bool, charge_bps: uint256, keeper_fee: uint256) -> uint256:
+    return (convert(is_enabled, uint256) << 255) | (charge_bps << 80) | keeper_fee
+
+
+@internal
+@pure
 def _is_enabled(policy: uint256) -> bool:
     return policy >> 255 == 1
 
@@ -52,7 +58,7 @@ def _enact(verifier: address, now: uint256) -> (uint256, uint256):
     assert now >= proposal >> 96, "policy: too early"
     terms: uint256 = proposal & (2**96 - 1)
     self._proposals[verifier] = 0
-    self._policies[verifier] = (1 << 255) | terms
+    self._policies[verifier] = self._pack(True, self._charge_bps(terms), self._keeper_fee(terms))
     return self._charge_bps(terms), self._keeper_fee(terms)
 
 
