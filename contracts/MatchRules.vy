@@ -388,9 +388,11 @@ def _weigh(
     # SAFETY: 80 bits + 80 bits * 32 bits.
     deal.price = unsafe_add(ask.w1 >> 176, unsafe_mul((ask.w1 >> 96) & _M80, units))
     lock_min: uint256 = 0
-    deal.levy, lock_min, deal.delay = staticcall IVerifier(verifier).quote(
-        terms.program, units, settings, deal.price
-    )
+    # Only a verifier that the owner has enabled is called: others may have no code, or worse.
+    if ours & _STOPPED == 0:
+        deal.levy, lock_min, deal.delay = staticcall IVerifier(verifier).quote(
+            terms.program, units, settings, deal.price
+        )
     deal.lock = money._lock_required(lock_min, (terms.w5 >> 16) & _M80)
     deal.charge = money._share(deal.price, policies._charge_bps(policy))
     limit: uint256 = money._ramp(
