@@ -1,0 +1,1 @@
+"""Content kept under its own hash, and the board of signed offers."""
