@@ -1,0 +1,212 @@
+"""What a job costs, what stands behind it, and who gets what: the figures of the contracts, to the
+unit.
+
+Amounts are token base units, shares basis points, times unix seconds, all exact integers. Every
+share is rounded down and the dust stays with whoever gets the rest: the sink in a split, the
+requester in a quote. The Vyper side is contracts/modules/money.vy and MatchRules; tests compare the
+two.
+"""
+
+from dataclasses import dataclass
+
+from headrace.terms.words import Ask, Terms
+
+BPS = 10_000
+REFUTED_REQUESTER_BPS = 1_500
+REFUTED_REFUTER_BPS = 3_500
+NO_SHOW_REQUESTER_BPS = 2_500
+NO_SHOW_KEEPER_BPS = 2_500
+# What FaultProof wants at stake for every unit of price.
+FAULT_PROOF_LOCK = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """
+    JobEscrow's policy of a verifier: may new matches use it, and what a job under it pays to
+    others.
+    """
+
+    is_enabled: bool
+    charge_bps: int
+    keeper_fee: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckPrice:
+    """
+    A verifier's quote for one job at one price: the `levy` for the check, the least lock, and
+    `delay`, the bound D on the claim's whole delay in seconds.
+    """
+
+    levy: int
+    lock_min: int
+    delay: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """
+    What a match would charge on FINAL and what it would promise, as MatchRules.quote answers.
+    `limit` is the ramp at that moment; if `total` is above it the match is refused. `latest_end` is
+    the second after which the job has ended whatever happens, unless its verifier fails.
+    """
+
+    price: int
+    tip: int
+    levy: int
+    charge: int
+    total: int
+    lock: int
+    delay: int
+    latest_end: int
+    limit: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the ramp allows it."""
+        return self.total <= self.limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefutedSplit:
+    """Where the slash of a refuted claim goes; the parts add up to it."""
+
+    to_requester: int
+    to_refuter: int
+    to_keeper: int
+    to_sink: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoShowSplit:
+    """Where the slash of a no-show goes; the parts add up to it."""
+
+    to_requester: int
+    to_keeper: int
+    to_sink: int
+
+
+def share(amount: int, bps: int) -> int:
+    """`bps` basis points of `amount`, rounded down."""
+    return amount * bps // BPS
+
+
+def price_of(ask: Ask, units: int) -> int:
+    """The price of `units` units of work under `ask`."""
+    return ask.price_base + ask.price_per_unit * units
+
+
+def ramp(terms: Terms, now: int) -> int:
+    """
+    The most that a match at `now` may cost the requester, all in: from price_start at valid_from in
+    a straight line to price_cap, ramp_seconds later. Before valid_from it is price_start.
+    ValueError if the terms have no ramp or start above their cap; no such job gets on record.
+    """
+    if terms.ramp_seconds == 0 or terms.price_start > terms.price_cap:
+        raise ValueError("ramp_seconds: the ramp must rise, in more than no time")
+    elapsed = min(max(now - terms.valid_from, 0), terms.ramp_seconds)
+    return terms.price_start + (terms.price_cap - terms.price_start) * elapsed // terms.ramp_seconds
+
+
+def ramp_reaches(terms: Terms, amount: int) -> int | None:
+    """The first second at which `ramp` is at least `amount`; None if it never is."""
+    if amount <= ramp(terms, terms.valid_from):
+        return terms.valid_from
+    if amount > terms.price_cap:
+        return None
+    rise = terms.price_cap - terms.price_start
+    return terms.valid_from - (-(amount - terms.price_start) * terms.ramp_seconds // rise)
+
+
+def tip_of(terms: Terms, saved: int) -> int:
+    """The keeper's tip for a match that leaves `saved` below the ramp before the tip."""
+    return min(terms.tip_max, terms.tip_fixed + share(saved, terms.tip_share_bps))
+
+
+def least_saving(terms: Terms) -> int:
+    """
+    The least saving below the ramp that pays for its own tip: `saved >= tip_of(terms, saved)`.
+    """
+    # What is left of a saving after its tip never falls with the saving (a share is at most all of
+    # it), so the savings that will do are all from the least one on; tip_max always does.
+    low, high = 0, terms.tip_max
+    while low < high:
+        middle = (low + high) // 2
+        if middle >= tip_of(terms, middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def lock_required(lock_min: int, damage_cap: int) -> int:
+    """
+    The stake of an attempt: the verifier's floor, or what it takes for 15 % of it to cover the
+    damages (rounded up), whichever is more.
+    """
+    return max(lock_min, -(-damage_cap * BPS // REFUTED_REQUESTER_BPS))
+
+
+def latest_end(terms: Terms, delay: int) -> int:
+    """The end of an attempt that is matched, claimed and disputed at the last moments allowed."""
+    return terms.final_deadline + terms.attempt_seconds + delay
+
+
+def quote(terms: Terms, ask: Ask, check: CheckPrice, charge_bps: int, now: int) -> Quote:
+    """
+    What a match of `terms` and `ask` at `now` would come to. `check` is the verifier's quote at
+    `price_of(ask, terms.units)`. If price, levy and charge alone are above the ramp there is no
+    tip.
+    """
+    price = price_of(ask, terms.units)
+    charge = share(price, charge_bps)
+    limit = ramp(terms, now)
+    before_tip = price + check.levy + charge
+    tip = tip_of(terms, limit - before_tip) if before_tip <= limit else 0
+    return Quote(
+        price=price,
+        tip=tip,
+        levy=check.levy,
+        charge=charge,
+        total=before_tip + tip,
+        lock=lock_required(check.lock_min, terms.damage_cap),
+        delay=check.delay,
+        latest_end=latest_end(terms, check.delay),
+        limit=limit,
+    )
+
+
+def split_refuted(slash: int, damage_cap: int, keeper_fee: int) -> RefutedSplit:
+    """
+    The slash of a refuted claim: to the requester its damages, at most 15 %; to the refuter 35 %
+    less the match's keeper's fee; to the sink the rest, at least half.
+    """
+    to_requester = min(damage_cap, share(slash, REFUTED_REQUESTER_BPS))
+    reward = share(slash, REFUTED_REFUTER_BPS)
+    to_keeper = min(keeper_fee, reward)
+    return RefutedSplit(
+        to_requester=to_requester,
+        to_refuter=reward - to_keeper,
+        to_keeper=to_keeper,
+        to_sink=slash - to_requester - reward,
+    )
+
+
+def no_show_slash(lock: int, price: int, no_show_bps: int) -> int:
+    """What a no-show costs: a share of the price fixed in the terms, at most the lock."""
+    return min(lock, share(price, no_show_bps))
+
+
+def split_no_show(slash: int, keeper_fee: int) -> NoShowSplit:
+    """
+    The slash of a no-show: to the requester 25 %; to whoever called `expire` the fee, at most 25 %;
+    to the sink the rest, at least half.
+    """
+    to_requester = share(slash, NO_SHOW_REQUESTER_BPS)
+    to_keeper = min(keeper_fee, share(slash, NO_SHOW_KEEPER_BPS))
+    return NoShowSplit(
+        to_requester=to_requester,
+        to_keeper=to_keeper,
+        to_sink=slash - to_requester - to_keeper,
+    )
