@@ -757,31 +757,25 @@ def _outcome(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> IVeri
 @internal
 @view
 def _has_verdict(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> bool:
-    # A verifier that reverts, or answers what can't be decoded, has no verdict.
-    claim_id: bytes32 = slots._claim_id(
-        job_id, slots._attempt(word), convert(record.w1 >> 96, address)
-    )
+    # A verifier that reverts, or answers what can't be decoded, has no verdict. The rules decode it, so that
+    # an answer that looks like a verdict but can't be carried out doesn't keep the money in here.
     success: bool = False
-    answer: Bytes[64] = b""
+    answer: Bytes[32] = b""
     success, answer = raw_call(
-        convert(record.w3 >> 96, address),
+        RULES.address,
         abi_encode(
-            claim_id,
+            convert(record.w3 >> 96, address),
+            slots._claim_id(job_id, slots._attempt(word), convert(record.w1 >> 96, address)),
             slots._time(word),
             record.w3 & _M96,
-            method_id=method_id("outcome(bytes32,uint256,uint256)"),
+            method_id=method_id("has_verdict(address,bytes32,uint256,uint256)"),
         ),
-        max_outsize=64,
+        max_outsize=32,
         gas=_OUTCOME_GAS,
         is_static_call=True,
         revert_on_failure=False,
     )
-    if not success or len(answer) != 64:
-        return False
-    verdict: uint256 = extract32(answer, 32, output_type=uint256)
-    return verdict == convert(IVerifier.Verdict.STANDS, uint256) or verdict == convert(
-        IVerifier.Verdict.FALLS, uint256
-    )
+    return success and convert(answer, uint256) == 1
 
 
 @internal

@@ -171,7 +171,7 @@ def agree(
         assert (
             signatures._signer(requester, digest, bid_signature) == requester
         ), "match: wrong bid signature"
-    assert (ask.w0 & _M16) | (ask.w1 & _M16) | (ask.w5 & _M96) == 0, "match: spare bits in ask"
+    self._check_ask(ask)
 
     deal: Deal = self._weigh(terms, ask, program_proof, policy, keeper)
     if deal.requester_bits | deal.provider_bits != 0:
@@ -227,6 +227,7 @@ def unmet(
 ) -> (uint256, uint256):
     """
     @notice What stands against a match in this block, by the code that `match` runs; signatures aside.
+            Reverts, as `match` does, on terms or an ask that could never be matched.
     @param terms The job.
     @param ask The offer.
     @param program_proof As for `match`.
@@ -234,6 +235,7 @@ def unmet(
     @param keeper Who would call `match`.
     @return The requester's bits and the provider's bits (docs/encoding.md); both zero if it would succeed.
     """
+    self._check_ask(ask)
     deal: Deal = self._weigh(terms, ask, program_proof, self._policy(terms), keeper)
     ours: uint256 = deal.requester_bits | staticcall REGISTRY.unmet(
         terms.requirement, deal.provider, (ask.w0 >> 16) & _M8
@@ -247,11 +249,43 @@ def unmet(
         ours |= _NOT_OPEN
     elif not slots._may_serve(excluded, job.digest, deal.provider):
         ours |= _EXCLUDED
-    if job.state == 0 and not self._can_reserve(deal.requester, deal.price_cap):
-        ours |= _FUNDS
-    if not self._can_reserve(deal.provider, deal.lock):
+    stake: uint256 = deal.lock
+    if job.state == 0:
+        # Only signed: what is checked, and put aside, of a posted job when it is posted.
+        self._check_form(terms)
+        if not self._is_near(terms):
+            ours |= _TOO_EARLY
+        if terms.w6 & _M24 != staticcall ESCROW.bid_epoch(deal.requester):
+            ours |= _NOT_OPEN
+        if not self._can_reserve(deal.requester, deal.price_cap):
+            ours |= _FUNDS
+        if deal.requester == deal.provider:
+            stake += deal.price_cap
+    if not self._can_reserve(deal.provider, stake):
         theirs |= _STAKE
     return ours, theirs
+
+
+@external
+@view
+def has_verdict(
+    verifier: address, claim_id: bytes32, claimed_at: uint256, settings: uint256
+) -> bool:
+    """
+    @notice Whether a verifier has ruled on a claim so that JobEscrow can carry it out in this block; it
+            asks before it voids a claim. Reverts if the verifier does, or answers what can't be decoded.
+    @param verifier The verifier.
+    @param claim_id The claim.
+    @param claimed_at When it was claimed.
+    @param settings The settings of its terms.
+    @return True if the claim falls, or stands and its window is over.
+    """
+    outcome: IVerifier.Outcome = staticcall IVerifier(verifier).outcome(
+        claim_id, claimed_at, settings
+    )
+    if outcome.verdict == IVerifier.Verdict.STANDS:
+        return block.timestamp > outcome.not_before
+    return outcome.verdict == IVerifier.Verdict.FALLS
 
 
 @external
@@ -320,8 +354,21 @@ def _ask_hash(ask: IJobEscrow.Ask) -> bytes32:
 @internal
 @view
 def _check_terms(terms: IJobEscrow.Terms):
+    self._check_form(terms)
+    assert block.timestamp <= (terms.w0 >> 56) & _M40, "terms: deadline is over"
+    assert self._is_near(terms), "terms: deadline too far"
+
+
+@internal
+@view
+def _is_near(terms: IJobEscrow.Terms) -> bool:
+    return (terms.w0 >> 56) & _M40 <= block.timestamp + _MAX_LIFE
+
+
+@internal
+@view
+def _check_form(terms: IJobEscrow.Terms):
     attempt_seconds: uint256 = terms.w7 >> 224
-    final_deadline: uint256 = (terms.w0 >> 56) & _M40
     attempts: uint256 = (terms.w0 >> 16) & _M8
     no_show_bps: uint256 = (terms.w0 >> 40) & _M16
     assert (terms.w0 & _M16) | (terms.w5 & _M16) == 0, "terms: spare bits"
@@ -337,9 +384,13 @@ def _check_terms(terms: IJobEscrow.Terms):
     assert attempt_seconds != 0 and attempt_seconds <= ATTEMPT_MAX, "terms: bad attempt_seconds"
     assert (terms.w7 >> 192) & _M32 <= attempt_seconds, "terms: bad ack_seconds"
     assert (terms.w7 >> 160) & _M32 != 0, "terms: no units"
-    assert (terms.w6 >> 56) & _M40 <= final_deadline, "terms: never valid"
-    assert block.timestamp <= final_deadline, "terms: deadline is over"
-    assert final_deadline <= block.timestamp + _MAX_LIFE, "terms: deadline too far"
+    assert (terms.w6 >> 56) & _M40 <= (terms.w0 >> 56) & _M40, "terms: never valid"
+
+
+@internal
+@pure
+def _check_ask(ask: IJobEscrow.Ask):
+    assert (ask.w0 & _M16) | (ask.w1 & _M16) | (ask.w5 & _M96) == 0, "match: spare bits in ask"
 
 
 @internal
