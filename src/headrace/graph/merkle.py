@@ -1,7 +1,7 @@
 """Keccak trees of exact depth, padded with the zero leaf.
 
-A tree over n leaves has depth `depth(n)`; its places from n on hold 32 zero bytes, so only the nodes
-that stand over a leaf are ever computed.
+A tree over n leaves has depth `depth(n)`; its places from n on hold 32 zero bytes, so only the
+nodes that stand over a leaf are ever computed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,8 +39,8 @@ ZEROS = _zero_subtrees()
 class Tree:
     """A tree over at least one 32-byte leaf.
 
-    `overrides` puts other values in place of computed nodes, by (level, index): a tree that its maker
-    built wrongly on purpose can be represented with them.
+    `overrides` puts other values in place of computed nodes, by (level, index): so a tree that its
+    maker built wrongly can be represented.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Tree:
         return nodes[index] if index < len(nodes) else ZEROS[level]
 
     def proof(self, index: int, level: int = 0) -> tuple[bytes, ...]:
-        """Return the siblings of node `index` of `level`, from there up: `depth - level` of them."""
+        """Return the `depth - level` siblings of node `index` of `level`, from there up."""
         self.node(level, index)
         return tuple(
             self.node(above, (index >> (above - level)) ^ 1) for above in range(level, self.depth)
@@ -91,7 +91,7 @@ class Tree:
 
 
 def climb(node: bytes, index: int, proof: Sequence[bytes]) -> bytes:
-    """Return the root that `proof` leads to from `node`; bit i of `index` set: the node is on the right.
+    """Return the root that `proof` leads to from `node`; bit i of `index` set: node on the right.
 
     Raises ValueError when the index has more bits than the proof has siblings.
     """
