@@ -1,0 +1,1 @@
+"""The chain as the daemons and the command line see it: reads, events, transactions, deployment."""

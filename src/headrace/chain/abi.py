@@ -1,0 +1,203 @@
+"""Calls and events by their ABI: what contracts.py builds its typed clients from.
+
+Values in and out are plain: ints, bools, checksummed addresses, bytes, lists, and tuples for
+structs. Whatever has a `pack` method (the words of `headrace.terms`) may stand where a struct or
+word is due.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError, EncodingError
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from headrace.errors import HeadraceError, UsageError
+
+
+class BadAnswer(HeadraceError):
+    """What came back, or what was logged, is not what the ABI says: a wrong address, or a bug."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A transaction's target and data. `what` names it for people: `JobEscrow.finalise`."""
+
+    to: str
+    data: bytes
+    what: str
+    value: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """An event as it is stored: where it is, and its raw topics and data."""
+
+    block_number: int
+    log_index: int
+    block_hash: bytes
+    tx_hash: bytes
+    address: str
+    topics: tuple[bytes, ...]
+    data: bytes
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A decoded event, with its arguments by name and the log that it came from."""
+
+    name: str
+    args: Mapping[str, Any]
+    log: Log
+
+
+@lru_cache(maxsize=4096)
+def checksummed(address: str) -> str:
+    """An address in any case, as the checksummed string that is used everywhere."""
+    return to_checksum_address(address)
+
+
+def type_of(item: Mapping[str, Any]) -> str:
+    """An ABI item's type as eth-abi writes it: a struct is a tuple of its members."""
+    kind: str = item["type"]
+    if not kind.startswith("tuple"):
+        return kind
+    return "(" + ",".join(type_of(part) for part in item["components"]) + ")" + kind[5:]
+
+
+def plain(value: Any) -> Any:
+    """`value` as eth-abi takes it: words packed, lists and tuples all the way down."""
+    pack = getattr(value, "pack", None)
+    if pack is not None:
+        return pack()
+    if isinstance(value, tuple | list):
+        return [plain(part) for part in value]
+    return value
+
+
+def _dressed(kind: str, value: Any) -> Any:
+    # eth-abi gives addresses in lower case; everything here compares checksummed ones.
+    if kind == "address":
+        return checksummed(value)
+    if kind.endswith("]"):
+        inner = kind[: kind.rindex("[")]
+        return [_dressed(inner, part) for part in value] if "address" in inner else list(value)
+    if kind.startswith("(") and "address" in kind:
+        return tuple(_dressed(k, v) for k, v in zip(_members(kind), value, strict=True))
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _members(kind: str) -> tuple[str, ...]:
+    members, depth, start = [], 0, 1
+    for index, letter in enumerate(kind):
+        if letter == "(":
+            depth += 1
+        elif letter == ")":
+            depth -= 1
+        if (letter == "," and depth == 1) or (letter == ")" and depth == 0):
+            members.append(kind[start:index])
+            start = index + 1
+    return tuple(members)
+
+
+def decode_values(kinds: Sequence[str], data: bytes, what: str) -> tuple[Any, ...]:
+    """The values of `kinds` in `data`; BadAnswer naming `what` if it does not hold them."""
+    try:
+        values = decode(kinds, data)
+    except (DecodingError, UnicodeDecodeError, OverflowError):
+        raise BadAnswer(f"{what}: {len(data)} bytes are not ({','.join(kinds)})") from None
+    return tuple(_dressed(kind, value) for kind, value in zip(kinds, values, strict=True))
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function of an ABI."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @cached_property
+    def selector(self) -> bytes:
+        """The first four bytes of a call."""
+        return keccak(text=f"{self.name}({','.join(self.inputs)})")[:4]
+
+    def encode(self, args: Iterable[Any]) -> bytes:
+        """Calldata; UsageError if an argument does not fit its type."""
+        values = [plain(arg) for arg in args]
+        try:
+            return self.selector + encode(self.inputs, values)
+        except (EncodingError, ValueError, TypeError) as error:
+            raise UsageError(f"{self.name}: {error}") from error
+
+    def decode(self, data: bytes) -> Any:
+        """The returned value, or a tuple of them if there are several."""
+        values = decode_values(self.outputs, data, self.name)
+        return values[0] if len(values) == 1 else values
+
+
+@dataclass(frozen=True)
+class EventType:
+    """One event of an ABI."""
+
+    name: str
+    inputs: tuple[tuple[str, str, bool], ...]  # name, type, indexed
+
+    @cached_property
+    def topic(self) -> bytes:
+        """The first topic of its logs."""
+        return keccak(text=f"{self.name}({','.join(kind for _, kind, _ in self.inputs)})")
+
+    def decode(self, log: Log) -> Event:
+        """The event in `log`; BadAnswer if it is another one."""
+        indexed = [(name, kind) for name, kind, is_indexed in self.inputs if is_indexed]
+        rest = [(name, kind) for name, kind, is_indexed in self.inputs if not is_indexed]
+        if len(log.topics) != 1 + len(indexed):
+            raise BadAnswer(f"{self.name}: {len(log.topics)} topics")
+        args: dict[str, Any] = {}
+        for (name, kind), topic in zip(indexed, log.topics[1:], strict=True):
+            (args[name],) = decode_values([kind], topic, self.name)
+        values = decode_values([kind for _, kind in rest], log.data, self.name)
+        args |= {name: value for (name, _), value in zip(rest, values, strict=True)}
+        return Event(self.name, args, log)
+
+
+class Abi:
+    """The functions and events of one contract. No function of ours is overloaded."""
+
+    def __init__(self, items: Iterable[Mapping[str, Any]]) -> None:
+        self.functions: dict[str, Function] = {}
+        self.events: dict[str, EventType] = {}
+        self.constructor: tuple[str, ...] = ()
+        for item in items:
+            inputs = item.get("inputs", ())
+            kinds = tuple(type_of(part) for part in inputs)
+            if item["type"] == "function":
+                outputs = tuple(type_of(part) for part in item["outputs"])
+                self.functions[item["name"]] = Function(item["name"], kinds, outputs)
+            elif item["type"] == "event":
+                parts = tuple(
+                    (part["name"], kind, bool(part["indexed"]))
+                    for part, kind in zip(inputs, kinds, strict=True)
+                )
+                self.events[item["name"]] = EventType(item["name"], parts)
+            elif item["type"] == "constructor":
+                self.constructor = kinds
+        self._by_topic = {event.topic: event for event in self.events.values()}
+
+    def event(self, log: Log) -> Event | None:
+        """The event in `log`, or None if this ABI has no event with its topic."""
+        kind = self._by_topic.get(log.topics[0]) if log.topics else None
+        return None if kind is None else kind.decode(log)
+
+    def init_code(self, bytecode: bytes, args: Iterable[Any]) -> bytes:
+        """What a creation sends; UsageError if the arguments don't fit the constructor."""
+        try:
+            return bytecode + encode(self.constructor, [plain(arg) for arg in args])
+        except (EncodingError, ValueError, TypeError) as error:
+            raise UsageError(f"constructor: {error}") from error
