@@ -64,11 +64,11 @@ _REQUESTER_SENTENCES: Mapping[str, str] = MappingProxyType(
         "capacity": "all places of the node are taken; wait until one of its jobs ends",
         "too_early": "the job can't be matched yet; wait until it is valid",
         "too_late": "the job's final deadline is over; cancel it, and post it anew",
-        "price": "the offer costs more than the job's ramp allows now; wait, or raise the price
-        cap", "excluded": "the provider has failed or declined this job, or the list of those is
-        wrong", "verifier_stopped": "no new job may use this verifier; post the job with another",
-        "not_open": "the job isn't open, or its signed bid is revoked; nothing to do", "funds": "the
-        requester can't put the price cap aside; it has to deposit, or authorise",
+        "price": "the offer costs more than the ramp allows now; wait, or raise the price cap",
+        "excluded": "the provider has failed or declined this job, or the list of those is wrong",
+        "verifier_stopped": "no new job may use this verifier; post the job with another",
+        "not_open": "the job isn't open, or its signed bid is revoked; nothing to do",
+        "funds": "the requester can't put the price cap aside; it has to deposit, or authorise",
     }
 )
 _PROVIDER_SENTENCES: Mapping[str, str] = MappingProxyType(
