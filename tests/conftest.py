@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.harness import Chain
+from tests.system import System
 
 # A first call compiles and starts a node, so no example has a deadline.
 _COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck)}
@@ -41,3 +42,9 @@ def _isolate(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     with request.getfixturevalue("chain").isolated():
         yield
+
+
+@pytest.fixture(scope="session")
+def system(chain: Chain) -> System:
+    """The whole system, deployed and funded once a process (tests/system.py)."""
+    return System(chain)

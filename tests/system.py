@@ -1,0 +1,583 @@
+"""The whole system on a local chain, with accounts that play every role.
+
+`System(chain)` deploys token, Vault, ProviderRegistry, MatchRules, JobEscrow, FaultProof and the
+DummyVerifier, funds everybody and registers the providers. Its methods are the moves of a job's
+life; each sends one transaction and gives back what later moves need, read from the events alone,
+as a keeper would. `match` and `match_batch` give `Attempt`s: a job's terms, number and Record.
+
+Every argument has a default that makes the move go through, so a test names only what it is about:
+
+    attempt = system.match(system.post(), system.ask())
+    system.claim(attempt)
+    system.finalise(attempt)
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from eth_abi import encode
+from eth_account import Account as Signer
+from eth_utils import keccak
+
+from headrace.terms import eip712, money, words
+from headrace.terms.words import ZERO_ADDRESS, ZERO_HASH, Ask, Node, Record, Terms
+from tests.abi import checksum
+from tests.harness import Account, Chain, Contract, Receipt
+
+DAY = 86_400
+UNIT = 10**6  # one token
+
+# States of a job's slot.
+NONE, OPEN, MATCHED, CLAIMED, FINAL, REFUTED, EXPIRED, CANCELLED = range(8)
+# Members of IVerifier.Verdict.
+PENDING, STANDS, FALLS = 1, 2, 4
+# Modes of the DummyVerifier.
+SOUND, REVERTS, BURNS_GAS, NEVER_DUE, DEAR, DEAF = range(6)
+# Bits of JobEscrow's `Skipped`.
+SKIP_STATE, SKIP_RECORD, SKIP_TIME, SKIP_VERDICT, SKIP_COMMITMENT = 1, 2, 4, 8, 16
+# Books of the Vault.
+ESCROW_BOOK, REGISTRY_BOOK, FAULT_PROOF_BOOK = 1, 2, 4
+VOID_GRACE = 2 * DAY
+
+HOOKS = 3 << 88
+PROGRAM = keccak(text="program")
+INPUT = keccak(text="input")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the system is deployed with. Times in seconds, amounts in token units."""
+
+    attempt_max: int = DAY
+    delay_max: int = 2 * DAY
+    timelock: int = DAY
+    min_bond: int = 5 * UNIT
+    heartbeat_ttl: int = 200 * DAY
+    half_life: int = 90 * DAY
+    weight_cap: int = 10 * UNIT
+    demand_fee: int = UNIT // 10
+    window: tuple[int, int] = (10, DAY)
+    reply: tuple[int, int] = (5, DAY // 4)
+    charge_bps: int = 57
+    keeper_fee: int = 150_001
+    levy: int = 31_337
+    lock_factor: int = 2
+    funds: int = 1_000 * UNIT
+    capacity: int = 40
+
+
+@dataclass(frozen=True)
+class Balance:
+    """An account's lanes in the Vault."""
+
+    free: int
+    escrow: int
+    registry: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A provider's try at a job, as the events of its match tell it."""
+
+    terms: Terms
+    job_id: bytes
+    number: int
+    record: Record
+    receipt: Receipt = field(repr=False, compare=False)
+
+    @property
+    def claim_id(self) -> bytes:
+        """What its verifier calls the claim."""
+        return words.claim_id(self.job_id, self.number, self.record.provider)
+
+    @property
+    def ends(self) -> int:
+        """The last second of the claim."""
+        return self.record.matched_at + self.terms.attempt_seconds
+
+    @property
+    def commitment(self) -> bytes:
+        """What the helpers claim unless told otherwise: blinded, different for each attempt."""
+        return blind(self.job_id, self.claim_id)
+
+    def lied(self, **changes: Any) -> "Attempt":
+        """The same with another record."""
+        return replace(self, record=replace(self.record, **changes))
+
+
+def blind(hidden: bytes, salt: bytes) -> bytes:
+    """The commitment that the DummyVerifier opens with `hidden` and `salt`."""
+    return keccak(hidden + salt)
+
+
+class System:
+    """The deployed contracts, the people, and what they can do."""
+
+    def __init__(self, chain: Chain, parameters: Parameters | None = None) -> None:
+        self.chain = chain
+        self.parameters = parameters or Parameters()
+        self._salts = itertools.count(1)
+        people = iter(chain.accounts)
+
+        def some(count: int) -> list[Account]:
+            return list(itertools.islice(people, count))
+
+        (self.owner,) = some(1)
+        self.requesters = some(4)
+        self.providers = some(6)
+        # Operator i works for provider i; the first provider is its own operator and payout.
+        self.operators = [self.providers[0], *some(5)]
+        self.payouts = [self.providers[0], *some(1), *self.providers[2:]]
+        self.keepers = some(4)
+        self.watchers = some(3)
+        (self.sink_receiver, self.stranger) = some(2)
+        self._deploy()
+        self._fund()
+        self._register()
+
+    # -- setting up --
+
+    def _deploy(self) -> None:
+        chain, owner, p = self.chain, self.owner, self.parameters
+        self.token = chain.deploy("FaucetToken", sender=owner)
+        names = ("vault", "registry", "rules", "escrow", "fault_proof")
+        at = {name: chain.create_address(owner, i) for i, name in enumerate(names)}
+        self.vault = self._place(
+            "Vault", at["vault"], self.token, owner, self.sink_receiver, at["escrow"], at["registry"]
+        )
+        self.registry = self._place(
+            "ProviderRegistry",
+            at["registry"],
+            at["vault"],
+            at["escrow"],
+            owner,
+            p.min_bond,
+            p.heartbeat_ttl,
+            p.attempt_max,
+            p.delay_max,
+            p.half_life,
+            p.weight_cap,
+        )
+        self.rules = self._place(
+            "MatchRules",
+            at["rules"],
+            at["escrow"],
+            at["vault"],
+            at["registry"],
+            self.token,
+            p.attempt_max,
+            p.delay_max,
+        )
+        self.escrow = self._place(
+            "JobEscrow",
+            at["escrow"],
+            at["vault"],
+            at["registry"],
+            at["rules"],
+            owner,
+            p.delay_max,
+            p.timelock,
+        )
+        self.fault_proof = self._place(
+            "FaultProof",
+            at["fault_proof"],
+            at["escrow"],
+            at["vault"],
+            p.demand_fee,
+            *p.window,
+            *p.reply,
+        )
+        self.dummy = chain.deploy("DummyVerifier", self.escrow, sender=owner)
+        self.dummy.set_price(p.levy, 0, p.lock_factor, sender=owner)
+        self.vault.add_book(self.fault_proof, sender=owner)
+        self.registry.add_gpu_model("H100", 80, sender=owner)
+        self.registry.add_gpu_model("A100", 80, sender=owner)
+        for verifier in (self.fault_proof, self.dummy):
+            self.escrow.propose_policy(verifier, p.charge_bps, p.keeper_fee, sender=owner)
+        chain.travel(p.timelock)
+        for verifier in (self.fault_proof, self.dummy):
+            self.escrow.enact_policy(verifier, sender=owner)
+        self.domain = eip712.Domain(int(chain.rpc("eth_chainId"), 16), self.escrow.address)
+
+    def _place(self, name: str, address: str, *args: Any) -> Contract:
+        contract = self.chain.deploy(name, *args, sender=self.owner)
+        assert contract.address == address, f"{name} is not where it was expected"
+        return contract
+
+    def _fund(self) -> None:
+        books = ESCROW_BOOK | REGISTRY_BOOK | FAULT_PROOF_BOOK
+        for account in (*self.requesters, *self.providers, *self.watchers):
+            self.deposit(account, self.parameters.funds, books)
+
+    def _register(self) -> None:
+        for provider, operator, payout in zip(
+            self.providers, self.operators, self.payouts, strict=True
+        ):
+            self.registry.register(
+                operator, payout, self.parameters.min_bond, self.node().pack(), sender=provider
+            )
+
+    def deposit(self, account: Account, amount: int, books: int = ESCROW_BOOK) -> None:
+        """Gives `account` tokens and puts them into the Vault, for `books` to reserve."""
+        self.token.drip(amount, sender=account)
+        self.token.approve(self.vault, amount, sender=account)
+        self.vault.deposit_and_authorise(amount, books, sender=account)
+
+    def node(self, **changes: Any) -> Node:
+        """What every provider's node 0 is."""
+        node = Node(
+            gpu_model=0,
+            vram_gib=80,
+            gpu_count=8,
+            region=3,
+            capacity=self.parameters.capacity,
+            latency_class=2,
+            flags=1,
+            benchmark=5_000,
+        )
+        return replace(node, **changes)
+
+    # -- offers and signatures --
+
+    @property
+    def salt(self) -> int:
+        """A number that was not used before."""
+        return next(self._salts)
+
+    def terms(self, **changes: Any) -> Terms:
+        """
+        A job of the first requester under the DummyVerifier that can be matched with `ask()` from
+        the next block on, for a little less than the ramp allows at once.
+        """
+        now = self.chain.now()
+        fields: dict[str, Any] = {
+            "requester": self.requesters[0].address,
+            "verifier": self.dummy.address,
+            "settings": HOOKS | 600,
+            "requirement": 0,
+            "program": PROGRAM,
+            "input_id": INPUT,
+            "price_start": 4 * UNIT,
+            "price_cap": 10 * UNIT + 7,
+            "damage_cap": 300_017,
+            "tip_fixed": 20_011,
+            "tip_max": 400_009,
+            "tip_share_bps": 1_234,
+            "no_show_bps": 3_333,
+            "max_attempts": 3,
+            "valid_from": now,
+            "ramp_seconds": 1_000,
+            "final_deadline": now + 10 * DAY,
+            "ack_seconds": 60,
+            "attempt_seconds": 3_600,
+            "units": 17,
+            "input_bytes": 1_000,
+            "epoch": 0,
+            "salt": self.salt,
+        }
+        return Terms(**(fields | changes))
+
+    def ask(self, provider: Account | int = 0, **changes: Any) -> Ask:
+        """An offer of a provider (or of the one with that index) that `terms()` fits."""
+        if isinstance(provider, int):
+            provider = self.providers[provider]
+        settings = changes.pop("settings", HOOKS | 600)
+        verifier = changes.pop("verifier", self.dummy)
+        fields: dict[str, Any] = {
+            "provider": provider.address,
+            "node": 0,
+            "lane": 0,
+            "epoch": 0,
+            "expiry": self.chain.now() + 20 * DAY,
+            "price_base": 500_009,
+            "price_per_unit": 100_003,
+            "max_lock": 50 * UNIT,
+            "max_units": 1_000,
+            "max_input_bytes": 10_000,
+            "min_attempt_seconds": 60,
+            "min_ack_seconds": 10,
+            "max_delay": 3_600,
+            "programs": PROGRAM,
+            "verifier_terms": self.verifier_terms(settings, verifier),
+            "salt": self.salt,
+        }
+        return Ask(**(fields | changes))
+
+    def verifier_terms(self, settings: int, verifier: Any = None) -> bytes:
+        """What an ask calls a verifier with these settings."""
+        address = self.dummy.address if verifier is None else verifier.address
+        code = bytes.fromhex(self.chain.rpc("eth_getCode", address, "latest")[2:])
+        return words.verifier_terms(address, keccak(code), settings)
+
+    def job_id(self, terms: Terms) -> bytes:
+        """The job's id, by the Python twin."""
+        return eip712.job_id(terms, self.domain)
+
+    def account_at(self, address: str) -> Account:
+        """The chain's account with this address."""
+        return next(a for a in self.chain.accounts if a.address == address)
+
+    def _sign(self, digest: bytes, signer: Account) -> bytes:
+        return eip712.sign(digest, Signer.from_key(signer.key))
+
+    def sign_terms(self, terms: Terms, signer: Account | None = None) -> bytes:
+        """The requester's signature, or another's, of a single bid."""
+        return self._sign(self.job_id(terms), signer or self.account_at(terms.requester))
+
+    def sign_batch(
+        self, terms: Terms, inputs: Sequence[bytes], signer: Account | None = None
+    ) -> bytes:
+        """The requester's signature, or another's, of a batch."""
+        digest = eip712.batch_id(terms, inputs, self.domain)
+        return self._sign(digest, signer or self.account_at(terms.requester))
+
+    def sign_ask(self, ask: Ask, signer: Account | None = None) -> bytes:
+        """The operator's signature, or another's, of an offer."""
+        digest = eip712.ask_hash(ask, self.token.address, self.domain)
+        return self._sign(digest, signer or self.operator_of(ask.provider))
+
+    def operator_of(self, provider: str) -> Account:
+        """Who works for a provider."""
+        index = [p.address for p in self.providers].index(provider)
+        return self.operators[index]
+
+    # -- moves --
+
+    def post(self, terms: Terms | None = None, **changes: Any) -> Terms:
+        """Posts a job; gives its terms."""
+        terms = terms or self.terms(**changes)
+        self.escrow.post_job(terms.pack(), sender=self.account_at(terms.requester))
+        return terms
+
+    def match(
+        self,
+        terms: Terms | None = None,
+        ask: Ask | None = None,
+        *,
+        bid: bytes | None = None,
+        ask_signature: bytes | None = None,
+        proof: Sequence[bytes] = (),
+        excluded: Iterable[str] = (),
+        keeper: Account | None = None,
+        timestamp: int | None = None,
+    ) -> Attempt:
+        """
+        Matches a job with an offer. A job that isn't on record is matched by the requester's
+        signature, unless `bid` is given.
+        """
+        terms, ask = terms or self.terms(), ask or self.ask()
+        if bid is None:
+            on_record = self.job(terms).state != NONE
+            bid = b"" if on_record else self.sign_terms(terms)
+        receipt = self.escrow.match(
+            terms.pack(),
+            bid,
+            ask.pack(),
+            self.sign_ask(ask) if ask_signature is None else ask_signature,
+            list(proof),
+            list(excluded),
+            sender=keeper or self.keepers[0],
+            timestamp=timestamp,
+        )
+        event = receipt.only("Matched")
+        job_id = self.job_id(terms)
+        assert event.job_id == job_id
+        record = Record.unpack(event.record)
+        return Attempt(terms, job_id, self.job(terms).attempt, record, receipt)
+
+    def match_batch(
+        self,
+        terms: Terms | None = None,
+        inputs: Sequence[bytes] | None = None,
+        ask: Ask | None = None,
+        *,
+        bid: bytes | None = None,
+        ask_signature: bytes | None = None,
+        keeper: Account | None = None,
+    ) -> list[Attempt]:
+        """Matches a signed batch with an offer; gives the members that were matched."""
+        terms = terms or self.terms(input_id=ZERO_HASH)
+        inputs = inputs or [keccak(text=f"input {i}") for i in range(3)]
+        ask = ask or self.ask()
+        receipt = self.escrow.match_batch(
+            terms.pack(),
+            list(inputs),
+            self.sign_batch(terms, inputs) if bid is None else bid,
+            ask.pack(),
+            self.sign_ask(ask) if ask_signature is None else ask_signature,
+            [],
+            sender=keeper or self.keepers[0],
+        )
+        record = Record.unpack(receipt.only("BatchMatched").record)
+        return [
+            Attempt(replace(terms, input_id=event.input_id), event.job_id, 1, record, receipt)
+            for event in receipt.named("MemberMatched")
+        ]
+
+    def claim(
+        self,
+        attempt: Attempt,
+        commitment: bytes | None = None,
+        *,
+        sender: Account | None = None,
+        timestamp: int | None = None,
+    ) -> Receipt:
+        """Claims as the provider's operator."""
+        return self.escrow.submit_claim(
+            attempt.job_id,
+            attempt.record.pack(),
+            attempt.commitment if commitment is None else commitment,
+            sender=sender or self.operator_of(attempt.record.provider),
+            timestamp=timestamp,
+        )
+
+    def decline(
+        self,
+        attempt: Attempt,
+        *,
+        sender: Account | None = None,
+        timestamp: int | None = None,
+    ) -> Receipt:
+        """Declines as the provider's operator."""
+        return self.escrow.decline(
+            attempt.job_id,
+            attempt.record.pack(),
+            sender=sender or self.operator_of(attempt.record.provider),
+            timestamp=timestamp,
+        )
+
+    def open(self, attempt: Attempt) -> None:
+        """Opens the blinded commitment of a claim that `claim` made."""
+        self.dummy.open_claim(
+            attempt.claim_id, attempt.job_id, attempt.claim_id, sender=self.stranger
+        )
+
+    def rule(
+        self, attempt: Attempt, verdict: int, refuter: Any = ZERO_ADDRESS, not_before: int = 0
+    ) -> None:
+        """Sets the DummyVerifier's verdict on a claim."""
+        self.dummy.rule(attempt.claim_id, verdict, not_before, refuter, sender=self.owner)
+
+    def finalise(self, attempt: Attempt, commitment: bytes | None = None, **options: Any) -> Receipt:
+        """Finalises; `sender` and `timestamp` as for any call."""
+        return self._move("finalise", attempt, commitment, options)
+
+    def refute(self, attempt: Attempt, commitment: bytes | None = None, **options: Any) -> Receipt:
+        """Carries out a verdict that the claim falls."""
+        return self._move("refute", attempt, commitment, options)
+
+    def void(self, attempt: Attempt, commitment: bytes | None = None, **options: Any) -> Receipt:
+        """Voids a claim whose verifier has failed."""
+        return self._move("void_claim", attempt, commitment, options)
+
+    def _move(
+        self, name: str, attempt: Attempt, commitment: bytes | None, options: Mapping[str, Any]
+    ) -> Receipt:
+        commitment = attempt.commitment if commitment is None else commitment
+        options = {"sender": self.stranger} | dict(options)
+        return self.escrow.transact(
+            name, (attempt.job_id, attempt.record.pack(), commitment), **options
+        )
+
+    def expire(self, attempt: Attempt, **options: Any) -> Receipt:
+        """Ends an attempt; by default in the first second it can be ended, by the third keeper."""
+        if self.chain.now() <= attempt.ends and "timestamp" not in options:
+            options["timestamp"] = attempt.ends + 1
+        options = {"sender": self.keepers[2]} | options
+        return self.escrow.expire(attempt.job_id, attempt.record.pack(), **options)
+
+    def cancel(self, terms: Terms, sender: Account | None = None, **options: Any) -> Receipt:
+        """Cancels as the requester."""
+        return self.escrow.cancel(
+            terms.pack(), sender=sender or self.account_at(terms.requester), **options
+        )
+
+    # -- in fewer words --
+
+    def claimed(self, terms: Terms | None = None, ask: Ask | None = None, **options: Any) -> Attempt:
+        """A matched and claimed attempt."""
+        attempt = self.match(terms, ask, **options)
+        self.claim(attempt)
+        return attempt
+
+    def standing(self, terms: Terms | None = None, ask: Ask | None = None) -> Attempt:
+        """A claim that stands and whose window is over."""
+        attempt = self.claimed(terms, ask)
+        self.rule(attempt, STANDS)
+        return attempt
+
+    def falling(
+        self, terms: Terms | None = None, ask: Ask | None = None, refuter: Any = None
+    ) -> Attempt:
+        """A claim that falls, refuted by the first watcher."""
+        attempt = self.claimed(terms, ask)
+        self.rule(attempt, FALLS, self.watchers[0] if refuter is None else refuter)
+        return attempt
+
+    # -- what is on record --
+
+    def job(self, of: Terms | Attempt | bytes) -> Any:
+        """The slot of a job, unpacked."""
+        if isinstance(of, Terms):
+            of = self.job_id(of)
+        return self.escrow.job(of.job_id if isinstance(of, Attempt) else of)
+
+    def policy(self, verifier: Any = None) -> money.Policy:
+        """The policy in force."""
+        policy = self.escrow.policy_of(verifier or self.dummy)
+        return money.Policy(
+            is_enabled=policy.is_enabled,
+            charge_bps=policy.charge_bps,
+            keeper_fee=policy.keeper_fee,
+        )
+
+    @property
+    def people(self) -> list[str]:
+        """Everybody who may have money in the Vault."""
+        return [account.address for account in self.chain.accounts[:32]]
+
+    def balances(self, *more: str) -> dict[str, Balance]:
+        """The lanes of everybody, and of the accounts in `more`."""
+        addresses = [*self.people, *more]
+        word = self.vault.encode("account_of", self.owner)[:4]
+        calls = [(self.vault.address, word + encode(["address"], [a])) for a in addresses]
+        found = {}
+        for address, data in zip(addresses, self.call_all(calls), strict=True):
+            free, escrow, registry, _ = (
+                int.from_bytes(data[i : i + 32]) for i in range(0, 128, 32)
+            )
+            found[address] = Balance(free, escrow, registry)
+        return found
+
+    def changes(self, before: Mapping[str, Balance]) -> dict[str, Balance]:
+        """What changed since, for those it changed for; amounts may be negative."""
+        now = self.balances(*(set(before) - set(self.people)))
+        return {
+            account: Balance(
+                new.free - old.free, new.escrow - old.escrow, new.registry - old.registry
+            )
+            for account, old in before.items()
+            if (new := now[account]) != old
+        }
+
+    def assert_conserved(self, *more: str) -> None:
+        """All money in the Vault is somebody's or the sink's, and is there."""
+        held = sum(b.free + b.escrow + b.registry for b in self.balances(*more).values())
+        total = self.vault.total_held()
+        assert held + self.vault.sunk() == total == self.token.balanceOf(self.vault)
+
+    def call_all(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes]:
+        """What view functions return, asked for in one request: pairs of address and data."""
+        body = [
+            {
+                "jsonrpc": "2.0",
+                "id": i,
+                "method": "eth_call",
+                "params": [{"to": checksum(to), "data": "0x" + data.hex()}, "latest"],
+            }
+            for i, (to, data) in enumerate(calls)
+        ]
+        answers = sorted(self.chain.anvil.post(body), key=lambda answer: answer["id"])
+        return [bytes.fromhex(answer["result"][2:]) for answer in answers]
