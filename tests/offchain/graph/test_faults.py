@@ -389,7 +389,7 @@ def test_what_the_registrant_got_wrong_convicts_nobody() -> None:
         )
         single = ClaimedTrace(
             Model.of([Operator.matmul(0, [[0, 0, 0]], [0], [0], [1])], 3, 3),
-            tuple((tuple(b"\x00" + bytes([5] * 32) for _ in range(3)),)),
+            (tuple(b"\x00" + bytes([5] * 32) for _ in range(3)),),
         )
         known = ClaimFacts(step.leaf, 1, 3, 3, tensor_root(tensor), single.root)
         arguments = (
