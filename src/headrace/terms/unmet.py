@@ -110,7 +110,8 @@ class Context:
     `requirement.unmet_bits`, `ask_bits` those of `ask_bits`. `check` is the verifier's quote at the
     price of the offer, None if it refuses the job; `code_hash` the keccak of its code.
     `requester_free` and `provider_free` are what JobEscrow may put aside of each side's free
-    balance, None without an authorisation.
+    balance, None without an authorisation. `count` is how many members of a signed batch are to be
+    matched together.
     """
 
     now: int
@@ -127,6 +128,7 @@ class Context:
     provider_free: int | None
     attempt_max: int
     delay_max: int
+    count: int = 1
     excluded: Sequence[str] = ()
     program_proof: Sequence[bytes] = ()
 
@@ -205,9 +207,10 @@ def weigh(terms: Terms, ask: Ask, context: Context) -> Verdict:
     quote = money.quote(terms, ask, check, context.policy.charge_bps, now)
 
     near = terms.final_deadline <= now + MAX_LIFE
-    stake = quote.lock
-    if is_signed and terms.requester == ask.provider:
-        stake += terms.price_cap
+    funds = terms.price_cap * context.count if is_signed else 0
+    stake = quote.lock * context.count
+    if terms.requester == ask.provider:
+        stake += funds
     requester = {
         "too_early": now < terms.valid_from or (is_signed and not near),
         "too_late": now > terms.final_deadline,
@@ -215,7 +218,7 @@ def weigh(terms: Terms, ask: Ask, context: Context) -> Verdict:
         "excluded": context.job_state <= OPEN and not _may_serve(ask.provider, context),
         "verifier_stopped": not context.policy.is_enabled,
         "not_open": context.job_state > OPEN or (is_signed and terms.epoch != context.bid_epoch),
-        "funds": is_signed and not _can_reserve(context.requester_free, terms.price_cap),
+        "funds": is_signed and not _can_reserve(context.requester_free, funds),
     }
     accepted = verifier_terms(terms.verifier, context.code_hash, terms.settings)
     counterparties = (ZERO_ADDRESS, terms.requester, context.keeper)

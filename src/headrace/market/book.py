@@ -1,0 +1,139 @@
+"""The order book: jobs that can be matched and asks that are alive, indexed by program.
+
+It holds what a keeper has heard of, and takes nobody's word for more than that: what is true on
+chain comes in with the snapshot of `market.matching`.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from headrace.terms.unmet import NOT_ON_RECORD, OPEN
+from headrace.terms.words import Ask, Terms, programs_proof, programs_root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenJob:
+    """
+    A job that can be matched: posted and open (`state` 1, with its `digest` and the providers
+    `excluded` behind it, in order), or only signed (`state` 0, with the requester's `signature`). A
+    signed batch is one of these too: its `job_id` is the batch's digest, `inputs` are the members
+    still to be matched.
+    """
+
+    job_id: bytes
+    terms: Terms
+    state: int = OPEN
+    digest: int = 0
+    excluded: tuple[str, ...] = ()
+    signature: bytes = b""
+    inputs: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.state not in (NOT_ON_RECORD, OPEN):
+            raise ValueError(f"state: {self.state} can't be matched")
+        if (self.state == NOT_ON_RECORD) != bool(self.signature):
+            raise ValueError("signature: a job that isn't on record has one, one on record has not")
+        if self.inputs and self.state != NOT_ON_RECORD:
+            raise ValueError("inputs: a batch isn't on record as such")
+
+    @property
+    def count(self) -> int:
+        """How many jobs a match of this makes."""
+        return len(self.inputs) or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveAsk:
+    """An ask that its maker has published: who signed it, and the programs behind its root."""
+
+    ask_hash: bytes
+    ask: Ask
+    signature: bytes
+    signer: str
+    programs: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        if programs_root(self.programs) != self.ask.programs:
+            raise ValueError("programs: they aren't those of the ask")
+
+    def proof(self, program: bytes) -> list[bytes]:
+        """Leads from a listed program to the ask's root; ValueError if it isn't listed."""
+        return programs_proof(self.programs, program)
+
+
+class Book:
+    """
+    Jobs by id and asks by hash. Adding what is there replaces it, dropping what isn't does nothing:
+    events may come twice. Iteration is in the order of ids, so equal books give equal plans.
+    """
+
+    def __init__(self, jobs: Iterable[OpenJob] = (), asks: Iterable[LiveAsk] = ()) -> None:
+        """Start with some."""
+        self._jobs: dict[bytes, OpenJob] = {}
+        self._asks: dict[bytes, LiveAsk] = {}
+        self._by_program: dict[bytes, dict[bytes, LiveAsk]] = {}
+        for job in jobs:
+            self.add_job(job)
+        for ask in asks:
+            self.add_ask(ask)
+
+    def add_job(self, job: OpenJob) -> None:
+        """Note that a job can be matched."""
+        self._jobs[job.job_id] = job
+
+    def drop_job(self, job_id: bytes) -> None:
+        """Forget a job: it is matched, cancelled or over."""
+        self._jobs.pop(job_id, None)
+
+    def job(self, job_id: bytes) -> OpenJob | None:
+        """The job with this id, if it is open as far as is known."""
+        return self._jobs.get(job_id)
+
+    def jobs(self) -> Iterator[OpenJob]:
+        """All of them, the longest waiting first."""
+        yield from sorted(self._jobs.values(), key=lambda job: (job.terms.valid_from, job.job_id))
+
+    def add_ask(self, ask: LiveAsk) -> None:
+        """Note an offer."""
+        self._asks[ask.ask_hash] = ask
+        for program in ask.programs:
+            self._by_program.setdefault(program, {})[ask.ask_hash] = ask
+
+    def drop_ask(self, ask_hash: bytes) -> None:
+        """Forget an offer."""
+        ask = self._asks.pop(ask_hash, None)
+        for program in ask.programs if ask else ():
+            listed = self._by_program[program]
+            del listed[ask_hash]
+            if not listed:
+                del self._by_program[program]
+
+    def ask(self, ask_hash: bytes) -> LiveAsk | None:
+        """The offer with this hash, if it is known."""
+        return self._asks.get(ask_hash)
+
+    def asks(self) -> Iterator[LiveAsk]:
+        """All offers."""
+        yield from (self._asks[key] for key in sorted(self._asks))
+
+    def asks_for(self, program: bytes) -> Iterator[LiveAsk]:
+        """The offers that list a program."""
+        listed = self._by_program.get(program, {})
+        yield from (listed[key] for key in sorted(listed))
+
+    def prune(self, now: int) -> list[bytes]:
+        """
+        Drop the asks that have expired at `now`, and the signed jobs whose deadline is over (a
+        posted one still has to be closed). Returns what was dropped.
+        """
+        asks = [key for key, ask in self._asks.items() if now > ask.ask.expiry]
+        jobs = [
+            key
+            for key, job in self._jobs.items()
+            if job.state == NOT_ON_RECORD and now > job.terms.final_deadline
+        ]
+        for key in asks:
+            self.drop_ask(key)
+        for key in jobs:
+            self.drop_job(key)
+        return sorted(asks) + sorted(jobs)
