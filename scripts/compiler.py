@@ -102,11 +102,18 @@ def compile_interface(name: str) -> Abi:
     return abi
 
 
+def compile_natspec(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """User and developer documentation of the contract at `path`. Raises CompileError."""
+    user, dev = _cached(path, "userdoc,devdoc")
+    return json.loads(user), json.loads(dev)
+
+
 def _cached(path: Path, formats: str) -> list[str]:
     CACHE.mkdir(parents=True, exist_ok=True)
-    cached = CACHE / f"{path.stem}.json"
+    entry_name = f"{path.stem}.{formats.replace(',', '-')}"
+    cached = CACHE / f"{entry_name}.json"
     # One process compiles while the others wait for its result.
-    with (CACHE / f"{path.stem}.lock").open("w") as lock:
+    with (CACHE / f"{entry_name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         key = source_hash(path)
         if cached.is_file():
@@ -124,7 +131,7 @@ def _cached(path: Path, formats: str) -> list[str]:
 def _run(path: Path, formats: str) -> list[str]:
     arguments = ["-p", ".", "-f", formats, str(path.relative_to(ROOT))]
     # The compiler as a process of its own: its memory goes with it, and `python -m` needs no PATH.
-    done = subprocess.run(  # noqa: S603 - the arguments are ours
+    done = subprocess.run(
         [sys.executable, "-m", "vyper.cli.vyper_compile", *arguments],
         cwd=ROOT,
         capture_output=True,

@@ -27,13 +27,13 @@ def type_of(item: Mapping[str, Any]) -> str:
     if not item["type"].startswith("tuple"):
         return item["type"]
     inner = ",".join(type_of(part) for part in item["components"])
-    return f"({inner}){item['type'][len('tuple'):]}"
+    return f"({inner}){item['type'][len('tuple') :]}"
 
 
 @cache
 def record(name: str, fields: tuple[str, ...]) -> Any:
     """A namedtuple class, the same one for the same name and fields."""
-    return namedtuple(name, fields, rename=True)  # noqa: PYI024 - the fields come from an ABI
+    return namedtuple(name, fields, rename=True)
 
 
 def shape(item: Mapping[str, Any], value: Any) -> Any:

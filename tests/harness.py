@@ -50,12 +50,13 @@ class Reverted(Exception):
 @contextmanager
 def reverts(reason: str) -> Iterator[None]:
     """Asserts that the block ends in a revert with exactly this reason."""
+    found: str | None = None
     try:
         yield
     except Reverted as error:
-        assert error.reason == reason, f"reverted with {error.reason!r}, expected {reason!r}"
-    else:
-        raise AssertionError(f"did not revert, expected {reason!r}")
+        found = error.reason
+    assert found is not None, f"did not revert, expected {reason!r}"
+    assert found == reason, f"reverted with {found!r}, expected {reason!r}"
 
 
 def anvil_binary() -> str:
@@ -85,7 +86,7 @@ class Anvil:
     def __init__(self, *arguments: str) -> None:
         self.port = free_port()
         command = [anvil_binary(), "--silent", "--port", str(self.port), *arguments]
-        self.process = subprocess.Popen(  # noqa: S603 - the arguments are ours
+        self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=_die_with_parent
         )
         atexit.register(self.stop)

@@ -123,9 +123,7 @@ def test_snapshots_undo_state_and_time(chain: Chain, probe: Contract) -> None:
 
 
 @pytest.mark.parametrize("_turn", [1, 2])
-def test_each_test_starts_from_the_modules_state(
-    chain: Chain, probe: Contract, _turn: int
-) -> None:
+def test_each_test_starts_from_the_modules_state(chain: Chain, probe: Contract, _turn: int) -> None:
     assert probe.value() == 7
     probe.store((8, chain.accounts[1]), [])
 
