@@ -91,7 +91,7 @@ class Follower:
         requests = [header_request("latest")]
         if cursor is not None and cursor.hash:
             requests.append(header_request(cursor.number))
-        answers = self._rpc.batch([(method, params) for method, *params in requests])
+        answers = self._rpc.batch(requests)
         if answers[0] is None:
             raise RetryLater("the node has no latest block yet")
         head = to_header(answers[0])
@@ -122,9 +122,7 @@ class Follower:
     def _back(self, head: Header, cursor: Cursor) -> Step:
         below = cursor.number + 1
         while headers := self._db.headers(below=below, count=32):
-            answers = self._rpc.batch(
-                [("eth_getBlockByNumber", (hex(number), False)) for number, _ in headers]
-            )
+            answers = self._rpc.batch([header_request(number) for number, _ in headers])
             for (number, ours), answer in zip(headers, answers, strict=True):
                 if answer is not None and to_header(answer).hash == ours:
                     return self._roll_back(head, cursor, number, ours)
@@ -201,7 +199,7 @@ class Follower:
         return headers, self._checked(answer, {header.number: header for header in headers})
 
     def _headers(self, numbers: Sequence[int]) -> list[Header]:
-        answers = self._rpc.batch([("eth_getBlockByNumber", (hex(n), False)) for n in numbers])
+        answers = self._rpc.batch([header_request(number) for number in numbers])
         if any(answer is None for answer in answers):
             raise RetryLater("the node does not know a block below its head")
         headers = [to_header(answer) for answer in answers]

@@ -175,7 +175,8 @@ class Rpc:
 
     def header(self, tag: BlockTag) -> Header | None:
         """The block at a number, tag or hash (0x and 64 digits); None if unknown."""
-        result = self.call(*header_request(tag))
+        method, params = header_request(tag)
+        result = self.call(method, *params)
         return None if result is None else to_header(result)
 
     def head(self) -> Header:
@@ -219,11 +220,11 @@ def to_tag(block: BlockTag) -> str:
     return hex(block) if isinstance(block, int) else block
 
 
-def header_request(tag: BlockTag) -> tuple[str, Any, bool]:
-    """The request for a header, as `call` takes it."""
+def header_request(tag: BlockTag) -> tuple[str, tuple[Any, ...]]:
+    """The request for a header, as `batch` takes it."""
     if isinstance(tag, str) and len(tag) == 66:
-        return ("eth_getBlockByHash", tag, False)
-    return ("eth_getBlockByNumber", to_tag(tag), False)
+        return "eth_getBlockByHash", (tag, False)
+    return "eth_getBlockByNumber", (to_tag(tag), False)
 
 
 def to_int(value: object) -> int:

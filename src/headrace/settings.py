@@ -1,0 +1,112 @@
+"""Everything a process reads from its environment. Built once, where a program starts, then passed.
+
+Every field is a variable with the prefix `HEADRACE_`: `HEADRACE_RPC_URL`, `HEADRACE_HOME`. Secrets
+are better kept in files: `HEADRACE_RPC_URL_FILE` and `HEADRACE_PASSPHRASE_FILE` name them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from headrace.errors import UsageError
+
+GWEI = 10**9
+
+
+class Settings(BaseSettings):
+    """Frozen. Paths may begin with `~`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_", frozen=True, extra="ignore", validate_default=True
+    )
+
+    # Keys, the daemons' own records and, unless said otherwise, the store.
+    home: Path = Path("~/.headrace")
+    # The node. May carry a key, so it is never shown whole.
+    rpc_url: SecretStr = SecretStr("http://127.0.0.1:8545")
+    rpc_url_file: Path | None = None
+    # Seconds until an unanswered request has failed.
+    rpc_timeout: float = Field(default=20.0, gt=0, le=300)
+    # Which deployment; `home/deployment.json` if it isn't said.
+    manifest: Path | None = None
+    # Where blobs are: a folder.
+    store: Path | None = None
+    # Which keyfile of `home/keys` signs.
+    account: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    passphrase: SecretStr | None = None
+    passphrase_file: Path | None = None
+    # The most that is paid per unit of gas, in gwei.
+    max_fee_gwei: float = Field(default=200.0, gt=0, le=100_000)
+    # Blocks after which a transaction is taken for final.
+    confirmations: int = Field(default=2, ge=0, le=512)
+    # Seconds between two looks at the chain.
+    poll_seconds: float = Field(default=0.25, ge=0.01, le=60)
+    log_level: str = Field(default="INFO", pattern=r"^(?i:debug|info|warning|error)$")
+
+    @field_validator("home", "manifest", "store", "rpc_url_file", "passphrase_file")
+    @classmethod
+    def _expanded(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser()
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where keyfiles are."""
+        return self.home / "keys"
+
+    @property
+    def manifest_path(self) -> Path:
+        """The deployment that is talked to."""
+        return self.manifest or self.home / "deployment.json"
+
+    @property
+    def store_path(self) -> Path:
+        """Where blobs are."""
+        return self.store or self.home / "store"
+
+    @property
+    def max_fee(self) -> int:
+        """The most that is paid per unit of gas, in wei."""
+        return int(self.max_fee_gwei * GWEI)
+
+    def url(self) -> str:
+        """The node's whole URL, for the connection alone. UsageError if its file can't be read."""
+        return read_secret(self.rpc_url_file) or self.rpc_url.get_secret_value()
+
+    def passphrase_of_account(self) -> str | None:
+        """The passphrase, if the environment has one. UsageError if its file can't be read."""
+        if self.passphrase_file is not None:
+            return read_secret(self.passphrase_file)
+        return None if self.passphrase is None else self.passphrase.get_secret_value()
+
+    def secrets(self) -> list[str]:
+        """What must never get into a log (URLs are cut to their hosts there anyway)."""
+        passphrase = self.passphrase_of_account()
+        return [] if passphrase is None else [passphrase]
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of the environment, with those not None in `overrides` put over them. UsageError
+    names the variable that can't be used."""
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        name = "_".join(str(part) for part in wrong["loc"]).upper()
+        raise UsageError(f"HEADRACE_{name}: {wrong['msg']}") from None
+
+
+def read_secret(path: Path | None) -> str | None:
+    """The first line of a file; None without one. UsageError if it can't be read or is empty."""
+    if path is None:
+        return None
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"{path} can't be read: {reason}") from None
+    if not lines or not lines[0].strip():
+        raise UsageError(f"{path} is empty")
+    return lines[0].strip()
