@@ -61,6 +61,7 @@ _OUTCOME_GAS: constant(uint256) = 500_000
 # Hooks in the settings (see IVerifier).
 _ON_MATCH: constant(uint256) = 1 << 88
 _ON_CLAIM: constant(uint256) = 1 << 89
+_ASK_ALWAYS: constant(uint256) = 1 << 90
 
 # Bits of `Skipped`.
 _SKIP_STATE: constant(uint256) = 1
@@ -196,7 +197,6 @@ def match(
     if word == 0:
         to_sign = job_id
         reserve = (terms.w5 >> 96) & _M80
-        log IJobEscrow.Posted(job_id=job_id, requester=requester, terms=terms)
     else:
         assert slots._state(word) == slots.OPEN, "match: job is not open"
     assert slots._may_serve(excluded, slots._digest(word), provider), "match: provider is excluded"
@@ -224,7 +224,12 @@ def match(
         block.timestamp + (terms.w7 >> 224),
         slots._record_digest(record),
     )
-    log IJobEscrow.Matched(job_id=job_id, account=provider, ask_hash=ask_hash, record=record)
+    if word == 0:
+        log IJobEscrow.BidMatched(
+            job_id=job_id, account=provider, ask_hash=ask_hash, terms=terms, record=record
+        )
+    else:
+        log IJobEscrow.Matched(job_id=job_id, account=provider, ask_hash=ask_hash, record=record)
     self._engage(terms, ask, signer, 1)
     extcall VAULT.reserve_pair(requester, reserve, provider, (record.w1 >> 16) & _M80)
     self._hook_match(job_id, attempt, terms, provider)
@@ -308,13 +313,14 @@ def finalise(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     @param commitment What the provider claimed.
     """
     word: uint256 = slots.slots[job_id]
-    assert slots._state(word) == slots.CLAIMED, "finalise: no claim"
+    assert self._is_claimed(word), "finalise: no claim"
     assert slots._digest(word) == slots._claim_digest(record, commitment), "finalise: wrong record"
-    outcome: IVerifier.Outcome = self._outcome(job_id, word, record)
-    assert outcome.verdict == IVerifier.Verdict.STANDS, "finalise: no such verdict"
-    assert block.timestamp > outcome.not_before, "finalise: window is open"
-    self._final(job_id, word, record)
-    self._pay_final(record, 1, self._spend(record, outcome.payouts))
+    bits: uint256 = 0
+    spent: uint256 = 0
+    bits, spent = self._stand(job_id, word, record)
+    assert bits & _SKIP_VERDICT == 0, "finalise: no such verdict"
+    assert bits & _SKIP_TIME == 0, "finalise: window is open"
+    self._pay_final(record, 1, spent)
 
 
 @external
@@ -329,21 +335,17 @@ def finalise_batch(record: IJobEscrow.Record, items: DynArray[IJobEscrow.ClaimIt
     for item: IJobEscrow.ClaimItem in items:
         word: uint256 = slots.slots[item.job_id]
         bits: uint256 = 0
-        if slots._state(word) != slots.CLAIMED:
+        paid_out: uint256 = 0
+        if not self._is_claimed(word):
             bits = _SKIP_STATE
         elif slots._digest(word) != slots._claim_digest(record, item.commitment):
             bits = _SKIP_RECORD
         else:
-            outcome: IVerifier.Outcome = self._outcome(item.job_id, word, record)
-            if outcome.verdict != IVerifier.Verdict.STANDS:
-                bits = _SKIP_VERDICT
-            elif block.timestamp <= outcome.not_before:
-                bits = _SKIP_TIME
-            else:
-                count += 1
-                self._final(item.job_id, word, record)
-                spent += self._spend(record, outcome.payouts)
-        if bits != 0:
+            bits, paid_out = self._stand(item.job_id, word, record)
+        if bits == 0:
+            count += 1
+            spent += paid_out
+        else:
             log IJobEscrow.Skipped(job_id=item.job_id, bits=bits)
     if count > 0:
         self._pay_final(record, count, spent)
@@ -405,7 +407,7 @@ def refute(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     @param commitment What the provider claimed.
     """
     word: uint256 = slots.slots[job_id]
-    assert slots._state(word) == slots.CLAIMED, "refute: no claim"
+    assert self._is_claimed(word), "refute: no claim"
     assert slots._digest(word) == slots._claim_digest(record, commitment), "refute: wrong record"
     outcome: IVerifier.Outcome = self._outcome(job_id, word, record)
     assert outcome.verdict == IVerifier.Verdict.FALLS, "refute: no such verdict"
@@ -463,7 +465,7 @@ def void_claim(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     @param commitment What the provider claimed.
     """
     word: uint256 = slots.slots[job_id]
-    assert slots._state(word) == slots.CLAIMED, "void: no claim"
+    assert self._is_claimed(word), "void: no claim"
     assert slots._digest(word) == slots._claim_digest(record, commitment), "void: wrong record"
     assert block.timestamp > slots._time(word) + DELAY_MAX + _VOID_GRACE, "void: too early"
     # SAFETY: with less gas left the verifier might fail for want of it, and a good claim be voided.
@@ -476,6 +478,33 @@ def void_claim(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     self._disengage(record, IProviderRegistry.Ending.VOID, 0, 1)
     extcall VAULT.release(convert(record.w0 >> 96, address), record.w4 >> 176)
     extcall VAULT.release(provider, (record.w1 >> 16) & _M80)
+
+
+@external
+def contest(
+    terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
+) -> (bytes32, bytes32, uint256):
+    """
+    @notice Only for the claim's verifier: from now on ask me before the claim is final. Decides nothing.
+    @param terms The job.
+    @param record What was agreed.
+    @param commitment What the provider claimed.
+    @return As `claim_context`.
+    """
+    assert msg.sender == convert(record.w3 >> 96, address), "contest: not the verifier"
+    job_id: bytes32 = empty(bytes32)
+    claim_id: bytes32 = empty(bytes32)
+    claimed_at: uint256 = 0
+    job_id, claim_id, claimed_at = self._claim_context(terms, record, commitment)
+    word: uint256 = slots.slots[job_id]
+    if slots._state(word) == slots.CLAIMED:
+        window: uint256 = (record.w7 >> 64) & _M32
+        assert block.timestamp <= claimed_at + window, "contest: window is over"
+        slots.slots[job_id] = slots._word(
+            slots.CONTESTED, slots._attempt(word), claimed_at, slots._digest(word)
+        )
+        log IJobEscrow.Contested(job_id=job_id, account=convert(record.w1 >> 96, address))
+    return job_id, claim_id, claimed_at
 
 
 @external
@@ -628,12 +657,7 @@ def claim_context(
     @param commitment What the provider claimed.
     @return The job's id, the claim's id, and when it was claimed.
     """
-    job_id: bytes32 = self._job_id(terms)
-    word: uint256 = slots.slots[job_id]
-    assert slots._state(word) == slots.CLAIMED, "escrow: no claim"
-    assert slots._digest(word) == slots._claim_digest(record, commitment), "escrow: wrong record"
-    provider: address = convert(record.w1 >> 96, address)
-    return job_id, slots._claim_id(job_id, slots._attempt(word), provider), slots._time(word)
+    return self._claim_context(terms, record, commitment)
 
 
 @external
@@ -719,9 +743,9 @@ def _matched(job_id: bytes32, record: IJobEscrow.Record) -> uint256:
 @view
 def _check_provider(record: IJobEscrow.Record) -> address:
     provider: address = convert(record.w1 >> 96, address)
-    if msg.sender != provider:
-        # Asked now, not at match: a key that was rotated away can't claim on the provider's stake.
-        assert staticcall REGISTRY.may_operate(provider, msg.sender), "escrow: not the provider"
+    assert (
+        msg.sender == provider or msg.sender == convert(record.w7 >> 96, address)
+    ), "escrow: not the provider"
     return provider
 
 
@@ -742,6 +766,19 @@ def _claim(
         extcall IVerifier(convert(record.w3 >> 96, address)).on_claim(
             slots._claim_id(job_id, attempt, provider), commitment
         )
+
+
+@internal
+@view
+def _claim_context(
+    terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
+) -> (bytes32, bytes32, uint256):
+    job_id: bytes32 = self._job_id(terms)
+    word: uint256 = slots.slots[job_id]
+    assert self._is_claimed(word), "escrow: no claim"
+    assert slots._digest(word) == slots._claim_digest(record, commitment), "escrow: wrong record"
+    provider: address = convert(record.w1 >> 96, address)
+    return job_id, slots._claim_id(job_id, slots._attempt(word), provider), slots._time(word)
 
 
 @internal
@@ -810,20 +847,40 @@ def _disengage(
 
 
 @internal
-def _final(job_id: bytes32, word: uint256, record: IJobEscrow.Record):
+@pure
+def _is_claimed(word: uint256) -> bool:
+    state: uint256 = slots._state(word)
+    return state == slots.CLAIMED or state == slots.CONTESTED
+
+
+@internal
+def _stand(
+    job_id: bytes32, word: uint256, record: IJobEscrow.Record
+) -> (uint256, uint256):
+    """
+    @dev Ends a claim that stands and is due. Returns what is against it (as bits of `Skipped`; nothing has
+         changed then) and what its verifier had paid out of the levy.
+    """
+    not_before: uint256 = slots._time(word) + ((record.w7 >> 64) & _M32)
+    payouts: DynArray[IVerifier.Payout, 8] = []
+    # The verifier said at match how long it takes to contest a claim; it is asked only if it did.
+    if slots._state(word) == slots.CONTESTED or record.w3 & _ASK_ALWAYS != 0:
+        outcome: IVerifier.Outcome = self._outcome(job_id, word, record)
+        if outcome.verdict != IVerifier.Verdict.STANDS:
+            return _SKIP_VERDICT, 0
+        not_before = outcome.not_before
+        payouts = outcome.payouts
+    if block.timestamp <= not_before:
+        return _SKIP_TIME, 0
     slots.slots[job_id] = slots._word(slots.FINAL, slots._attempt(word), 0, 0)
     log IJobEscrow.Finalised(
         job_id=job_id,
         account=convert(record.w1 >> 96, address),
         price=(record.w0 >> 16) & _M80,
     )
-
-
-@internal
-def _spend(
-    record: IJobEscrow.Record, payouts: DynArray[IVerifier.Payout, 8]
-) -> uint256:
-    return self._pay_out(
+    if len(payouts) == 0:
+        return 0, 0
+    return 0, self._pay_out(
         convert(record.w0 >> 96, address), (record.w4 >> 96) & _M80, payouts
     )
 

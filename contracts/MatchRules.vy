@@ -35,6 +35,7 @@ struct Deal:
     levy: uint256
     charge: uint256
     lock: uint256
+    window: uint256
     delay: uint256
     requester_bits: uint256
     provider_bits: uint256
@@ -177,8 +178,10 @@ def agree(
     if deal.requester_bits | deal.provider_bits != 0:
         self._refuse(deal.requester_bits, deal.provider_bits)
     ask_hash: bytes32 = self._ask_hash(ask)
-    signer: address = signatures._signer(deal.provider, ask_hash, ask_signature)
-    return ask_hash, signer, self._record(terms, ask, deal, policy, keeper, declines, excluded)
+    signer: address = self._ask_signer(deal.provider, ask_hash, ask_signature)
+    return ask_hash, signer, self._record(
+        terms, ask, deal, policy, keeper, signer, declines, excluded
+    )
 
 
 @external
@@ -340,6 +343,17 @@ def _job_id(terms: IJobEscrow.Terms) -> bytes32:
 
 @internal
 @view
+def _ask_signer(provider: address, digest: bytes32, signature: Bytes[512]) -> address:
+    # An operator's key is known to the Registry, which is asked next anyway; only then comes the wallet.
+    key: address = signatures._key(digest, signature)
+    if key != empty(address):
+        if key == provider or staticcall REGISTRY.may_operate(provider, key):
+            return key
+    return signatures._signer(provider, digest, signature)
+
+
+@internal
+@view
 def _policy(terms: IJobEscrow.Terms) -> uint256:
     policy: IJobEscrow.Policy = staticcall ESCROW.policy_of(convert(terms.w1 >> 96, address))
     return policies._pack(policy.is_enabled, policy.charge_bps, policy.keeper_fee)
@@ -441,7 +455,7 @@ def _weigh(
     lock_min: uint256 = 0
     # Only a verifier that the owner has enabled is called: others may have no code, or worse.
     if ours & _STOPPED == 0:
-        deal.levy, lock_min, deal.delay = staticcall IVerifier(verifier).quote(
+        deal.levy, lock_min, deal.window, deal.delay = staticcall IVerifier(verifier).quote(
             terms.program, units, settings, deal.price
         )
     deal.lock = money._lock_required(lock_min, (terms.w5 >> 16) & _M80)
@@ -482,7 +496,7 @@ def _weigh(
     if deal.lock > (ask.w1 >> 16) & _M80:
         theirs |= _LOCK
     # An attempt can't outlive the bond: D is bounded for all, whatever the ask allows.
-    if deal.delay > min((ask.w2 >> 96) & _M32, DELAY_MAX):
+    if deal.window > deal.delay or deal.delay > min((ask.w2 >> 96) & _M32, DELAY_MAX):
         theirs |= _DELAY
     if not self._is_counterparty(ask, deal.requester, keeper):
         theirs |= _COUNTERPARTY
@@ -516,6 +530,7 @@ def _record(
     deal: Deal,
     policy: uint256,
     keeper: address,
+    signer: address,
     declines: uint256,
     excluded: uint256,
 ) -> IJobEscrow.Record:
@@ -536,4 +551,5 @@ def _record(
         | (terms.w0 >> 56 & _M40) << 96
         | (terms.w7 >> 192 & _M32) << 64,
         excluded=excluded,
+        w7=(convert(signer, uint256) << 96) | (deal.window << 64),
     )

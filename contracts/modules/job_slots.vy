@@ -16,6 +16,8 @@ FINAL: constant(uint256) = 4
 REFUTED: constant(uint256) = 5
 EXPIRED: constant(uint256) = 6
 CANCELLED: constant(uint256) = 7
+# Claimed, and its verifier wants to be asked before it is final.
+CONTESTED: constant(uint256) = 8
 
 _M4: constant(uint256) = 2**4 - 1
 _M40: constant(uint256) = 2**40 - 1
