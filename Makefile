@@ -73,8 +73,8 @@ lint: setup ## ruff, mypy, mamushi, natrix; interfaces, NatSpec, sizes, reasons,
 gas: setup ## Gas of every step beside its ceiling; writes snapshots/gas.json
 	@$(PY) -m scripts.gas
 
-evidence: setup ## Compare two builds' figures: sizes, ABIs, gas and the demo's outcome
-	@$(PY) -m scripts.evidence
+evidence: setup ## All figures of this build on flat keys (build/evidence.json); AGAINST=file compares
+	@$(PY) -m scripts.evidence $(if $(AGAINST),--against $(AGAINST))
 
 snapshots: setup ## Renew snapshots/abi and snapshots/size.json
 	@$(PY) -m scripts.check_interfaces --write

@@ -1,8 +1,8 @@
 """Checks the revert reasons of the contracts.
 
 Each is `"<scope>: <what is wrong>"` in lower case, at most 32 bytes, and stands once in the
-sources, so that a reason tells which check refused. With `--docs` each is also listed, in backticks, in
-`docs/contracts/*.md`, and those pages list none that is gone.
+sources, so that a reason tells which check refused. With `--docs` each is also listed, in
+backticks, in `docs/contracts/*.md`, and those pages list none that is gone.
 """
 
 from __future__ import annotations
