@@ -180,7 +180,7 @@ store.put(data)
 def test_several_processes_never_see_half_a_blob(store: BlobStore) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     runs = [
-        subprocess.Popen([sys.executable, "-c", RACER, str(store.path)], env=environment)  # noqa: S603
+        subprocess.Popen([sys.executable, "-c", RACER, str(store.path)], env=environment)
         for _ in range(3)
     ]
     assert [run.wait(60) for run in runs] == [0, 0, 0]
