@@ -212,7 +212,8 @@ class Contract:
 
     View and pure functions return their decoded value (options: `sender`, `timestamp`); others
     return a Receipt (options: `sender`, `timestamp` of the block, `gas`, `value`). Without a sender
-    the first account of the chain is used. Both raise Reverted.
+    the first account of the chain is used. Both raise Reverted. A function that is called like one
+    of this class's own attributes (`name`) goes by `c.call("name", ())`.
     """
 
     def __init__(self, chain: "Chain", compiled: Compiled, address: str) -> None:
