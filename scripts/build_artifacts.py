@@ -62,6 +62,7 @@ def artifact(contract: Compiled) -> str:
         "evm_version": "cancun",
         "abi": contract.abi,
         "bytecode": contract.bytecode,
+        "runtime": contract.runtime,
     }
     return json.dumps(content, indent=1) + "\n"
 
