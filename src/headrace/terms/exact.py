@@ -52,4 +52,6 @@ def exact_quote(
         or not bounds.min_reply <= seconds.follow <= bounds.max_reply
     ):
         return None
-    return CheckPrice(levy=0, lock_min=FAULT_PROOF_LOCK * price, delay=seconds.delay)
+    return CheckPrice(
+        levy=0, lock_min=FAULT_PROOF_LOCK * price, window=seconds.window, delay=seconds.delay
+    )

@@ -259,6 +259,8 @@ def read_section(text: str, source: str) -> Section:
     if source.endswith(".json"):
         try:
             json.loads(text)
+        except RecursionError:
+            raise JobFileError(source, 1, "", "is nested too deeply") from None
         except json.JSONDecodeError as error:
             raise JobFileError(
                 source, error.lineno, "", f"not JSON: {error.msg} (column {error.colno})"
@@ -276,6 +278,8 @@ def read_section(text: str, source: str) -> Section:
             "",
             f"not YAML: {error.problem or error.context}{column}",
         ) from None
+    except RecursionError:
+        raise JobFileError(source, 1, "", "is nested too deeply") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise JobFileError(source, line, "", f"not YAML: {error.reason}") from None

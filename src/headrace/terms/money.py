@@ -35,12 +35,14 @@ class Policy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPrice:
     """
-    A verifier's quote for one job at one price: the `levy` for the check, the least lock, and
-    `delay`, the bound D on the claim's whole delay in seconds.
+    A verifier's quote for one job at one price: the `levy` for the check, the least lock, the
+    `window` in which a claim can be contested, and `delay`, the bound D on its whole delay, both in
+    seconds.
     """
 
     levy: int
     lock_min: int
+    window: int
     delay: int
 
 

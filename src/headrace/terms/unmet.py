@@ -201,7 +201,7 @@ def weigh(terms: Terms, ask: Ask, context: Context) -> Verdict:
         check_form(terms, context.attempt_max)
     check = context.check
     if not context.policy.is_enabled:
-        check = CheckPrice(levy=0, lock_min=0, delay=0)
+        check = CheckPrice(levy=0, lock_min=0, window=0, delay=0)
     elif check is None:
         raise Rejected("the verifier refuses the job")
     quote = money.quote(terms, ask, check, context.policy.charge_bps, now)
@@ -230,7 +230,7 @@ def weigh(terms: Terms, ask: Ask, context: Context) -> Verdict:
         "ack_seconds": terms.ack_seconds < ask.min_ack_seconds,
         "verifier": ask.verifier_terms != accepted,
         "lock": quote.lock > ask.max_lock,
-        "delay": quote.delay > min(ask.max_delay, context.delay_max),
+        "delay": check.window > check.delay or check.delay > min(ask.max_delay, context.delay_max),
         "counterparty": ask.counterparty not in counterparties,
         "stake": not _can_reserve(context.provider_free, stake),
         "attempt_seconds": terms.attempt_seconds < ask.min_attempt_seconds,

@@ -229,6 +229,7 @@ _RECORD: _Struct = (
         ("", 64),
     ),
     "excluded",
+    (("operator", 160), ("window", 32), ("", 64)),
 )
 
 
@@ -296,6 +297,7 @@ class Ask(_Packed):
 class Record(_Packed):
     """
     What was agreed at a match. The job's slot holds its hash, so every later move passes it back.
+    `operator` has signed the ask and may claim; in the `window`, seconds, a claim can be contested.
     """
 
     _LAYOUT: ClassVar[_Struct] = _RECORD
@@ -321,6 +323,8 @@ class Record(_Packed):
     matched_at: int
     final_deadline: int
     ack_seconds: int
+    operator: str
+    window: int
     excluded: int = 0
 
 

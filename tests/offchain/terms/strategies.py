@@ -93,6 +93,8 @@ _RECORD: dict[str, Any] = {
     "final_deadline": uints(40),
     "ack_seconds": uints(32),
     "excluded": uints(204),
+    "operator": addresses,
+    "window": uints(32),
 }
 _REQUIREMENT: dict[str, Any] = {
     "gpu_mask": uints(96),

@@ -17,6 +17,7 @@ checks = st.builds(
     CheckPrice,
     levy=st.one_of(st.just(0), st.integers(0, 1000), amounts),
     lock_min=amounts,
+    window=words_of.uints(32),
     delay=words_of.uints(32),
 )
 
@@ -79,7 +80,7 @@ def test_quote_to_the_unit() -> None:
     found = money.quote(
         make_terms(),
         make_ask(),
-        CheckPrice(levy=100_000, lock_min=21 * UNIT, delay=780),
+        CheckPrice(levy=100_000, lock_min=21 * UNIT, window=600, delay=780),
         50,
         T0 + 40,
     )
@@ -93,7 +94,9 @@ def test_quote_to_the_unit() -> None:
 
 
 def test_quote_above_the_ramp_has_no_tip_and_does_not_fit() -> None:
-    found = money.quote(make_terms(), make_ask(), CheckPrice(levy=0, lock_min=0, delay=0), 50, T0)
+    found = money.quote(
+        make_terms(), make_ask(), CheckPrice(levy=0, lock_min=0, window=0, delay=0), 50, T0
+    )
     assert found.tip == 0
     assert found.total == 7_035_000 > found.limit == 4_000_000
     assert not found.fits
@@ -101,7 +104,7 @@ def test_quote_above_the_ramp_has_no_tip_and_does_not_fit() -> None:
 
 def test_a_tip_that_the_saving_cannot_pay_does_not_fit() -> None:
     terms = make_terms(price_start=7_000_000, price_cap=7_019_999)
-    free = CheckPrice(levy=0, lock_min=0, delay=0)
+    free = CheckPrice(levy=0, lock_min=0, window=0, delay=0)
     assert not money.quote(terms, make_ask(), free, 0, T0 + 160).fits
     terms = make_terms(price_start=7_000_000, price_cap=7_022_222)
     assert money.quote(terms, make_ask(), free, 0, T0 + 160).fits
@@ -128,7 +131,7 @@ def test_what_fits_is_within_the_ramp_and_adds_up(
 def test_a_cheaper_offer_never_costs_more_and_never_tips_less(
     terms: Terms, base: int, more: int, after: int
 ) -> None:
-    free = CheckPrice(levy=0, lock_min=0, delay=0)
+    free = CheckPrice(levy=0, lock_min=0, window=0, delay=0)
     now = terms.valid_from + after
     cheap = money.quote(terms, make_ask(price_base=base, price_per_unit=0), free, 50, now)
     dear = money.quote(terms, make_ask(price_base=base + more, price_per_unit=0), free, 50, now)
