@@ -80,8 +80,7 @@ def _open(
     word: uint256 = packed._with_available(packed._with_status(0, packed.ACTIVE), True)
     self.words[provider] = packed._with_seen(word, now, 0, 0)
     self.nodes[provider][0] = spec
-    self.keys[provider] = bond
-    self._set_operator(provider, operator)
+    self.keys[provider] = self._key(operator) | bond
     if payout != provider:
         self._set_payout(provider, payout)
 
@@ -138,8 +137,14 @@ def _payout(provider: address, word: uint256) -> address:
 
 @internal
 def _set_operator(provider: address, operator: address):
+    self.keys[provider] = self._key(operator) | self._bond(provider)
+
+
+@internal
+@pure
+def _key(operator: address) -> uint256:
     assert operator != empty(address), "registry: operator is zero"
-    self.keys[provider] = (convert(operator, uint256) << 96) | self._bond(provider)
+    return convert(operator, uint256) << 96
 
 
 @internal

@@ -35,6 +35,9 @@ _NO_SHOWS: constant(uint256) = 92
 _DECLINES: constant(uint256) = 80
 _GOOD: constant(uint256) = 40
 
+# Both fields at the top, of a provider that is active and available.
+_LIVE: constant(uint256) = 3
+
 _M6: constant(uint256) = 2**6 - 1
 _M12: constant(uint256) = 2**12 - 1
 _M16: constant(uint256) = 2**16 - 1
@@ -42,6 +45,15 @@ _M20: constant(uint256) = 2**20 - 1
 _M32: constant(uint256) = 2**32 - 1
 _M40: constant(uint256) = 2**40 - 1
 _M48: constant(uint256) = 2**48 - 1
+
+
+@internal
+@pure
+def _is_live(word: uint256) -> bool:
+    """
+    @dev Active and available: what a match wants, in one comparison.
+    """
+    return word >> _AVAILABLE == _LIVE
 
 
 @internal

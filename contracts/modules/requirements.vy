@@ -55,10 +55,11 @@ def _unmet(
     @param node Index of the node, and `node_word` what it is; zero if there is none.
     """
     bits: uint256 = self._node_bits(requirement, node_word)
-    if words._status(word) != words.ACTIVE:
-        bits |= NOT_ACTIVE
-    if not words._is_available(word):
-        bits |= UNAVAILABLE
+    if not words._is_live(word):
+        if words._status(word) != words.ACTIVE:
+            bits |= NOT_ACTIVE
+        if not words._is_available(word):
+            bits |= UNAVAILABLE
     if now > words._last_seen(word) + heartbeat_ttl:
         bits |= STALE
     if words._active(word, node) + count > (node_word >> 200) & _M8:
@@ -100,14 +101,17 @@ def _record_bits(requirement: uint256, word: uint256, now: uint256, half_life: u
     bits: uint256 = 0
     if words._completions(word) < (requirement >> 40) & _M16:
         bits |= COMPLETIONS
-    good: uint256 = 0
-    bad: uint256 = 0
-    good, bad = reputation._weights(word, now, half_life)
     most: uint256 = (requirement >> 24) & _M16
-    if most != 0 and reputation._fault_rate(good, bad) > most:
-        bits |= FAULT_RATE
-    if good >> _WEIGHT_UNIT < requirement & _M24:
-        bits |= WEIGHT
+    least: uint256 = requirement & _M24
+    # Most jobs ask for no weight, and most providers have no fault: then there is nothing to decay.
+    if least != 0 or most != 0 and words._bad(word) != 0:
+        good: uint256 = 0
+        bad: uint256 = 0
+        good, bad = reputation._weights(word, now, half_life)
+        if most != 0 and reputation._fault_rate(good, bad) > most:
+            bits |= FAULT_RATE
+        if good >> _WEIGHT_UNIT < least:
+            bits |= WEIGHT
     return bits
 
 
