@@ -44,7 +44,7 @@ node_modules/.stamp: package.json package-lock.json
 	@node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null || { echo \
 	  "missing: Node 20 or newer with npm: https://nodejs.org/en/download, apt install nodejs npm, brew install node@20 or nvm install 20" >&2; exit 1; }
 	@echo "setup: anvil (node_modules)"
-	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error > /dev/null
 	@touch $@
 
 
