@@ -75,7 +75,7 @@ def __init__(
     """
     assert token.address.is_contract, "vault: token has no code"
     assert owner != empty(address), "vault: owner is zero"
-    assert sink_receiver != empty(address), "vault: sink receiver is zero"
+    assert sink_receiver not in [empty(address), self], "vault: bad sink receiver"
     ownable.__init__()  # makes the deployer the owner
     ownable_2step.__init__()
     ownable_2step._transfer_ownership(owner)

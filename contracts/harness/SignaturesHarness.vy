@@ -17,8 +17,8 @@ def signer(maker: address, digest: bytes32, signature: Bytes[512]) -> address:
 
 @external
 @pure
-def recover(digest: bytes32, signature: Bytes[512]) -> address:
-    return signatures._recover(digest, signature)
+def key(digest: bytes32, signature: Bytes[512]) -> address:
+    return signatures._key(digest, signature)
 
 
 @external
