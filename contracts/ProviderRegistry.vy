@@ -298,7 +298,7 @@ def engage(
     @param lane The ask's lane.
     @param count How many places, at least 1.
     """
-    assert msg.sender == ESCROW, "registry: not the escrow"
+    self._check_escrow()
     word: uint256 = book.words[provider]
     bits: uint256 = self._unmet(requirement, provider, node, word, count)
     if bits != 0:
@@ -331,7 +331,7 @@ def disengage(
     @param count How many, at most the node's running jobs.
     @return Who is to be paid for the provider.
     """
-    assert msg.sender == ESCROW, "registry: not the escrow"
+    self._check_escrow()
     word: uint256 = book.words[provider]
     # INVARIANT: places are given back once.
     assert (
@@ -421,6 +421,12 @@ def provider_of(provider: address) -> IProviderRegistry.Provider:
 
 
 # ---- internal
+
+
+@internal
+@view
+def _check_escrow():
+    assert msg.sender == ESCROW, "registry: not the escrow"
 
 
 @internal
