@@ -15,6 +15,7 @@ class Artifact:
     """One contract. `runtime` is its code on chain without the immutables that follow it."""
 
     name: str
+    compiler: str
     abi: Abi
     bytecode: bytes
     runtime: bytes
@@ -30,6 +31,7 @@ def load(name: str) -> Artifact:
         raise UsageError(f"no compiled {name} in the package: run `make build` first") from None
     return Artifact(
         name=name,
+        compiler=content["compiler"],
         abi=Abi(content["abi"]),
         bytecode=bytes.fromhex(content["bytecode"].removeprefix("0x")),
         runtime=bytes.fromhex(content["runtime"].removeprefix("0x")),

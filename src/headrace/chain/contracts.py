@@ -17,7 +17,7 @@ from headrace.terms.words import Ask, Node, Record, Terms
 
 
 class Token(Contract):
-    """The ERC-20 that all amounts are in, with the faucet's `mint` where it has one."""
+    """The ERC-20 that all amounts are in, with the faucet's `drip` where it has one."""
 
     ARTIFACT = "FaucetToken"
 
@@ -45,9 +45,9 @@ class Token(Contract):
         """Send tokens."""
         return self.call("transfer", receiver, amount)
 
-    def mint(self, receiver: str, amount: int) -> Call:
-        """Faucet only: make tokens."""
-        return self.call("mint", receiver, amount)
+    def drip(self, amount: int) -> Call:
+        """Faucet only: get new tokens."""
+        return self.call("drip", amount)
 
 
 class Vault(Owned):
