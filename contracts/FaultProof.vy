@@ -336,12 +336,20 @@ def demand_trace(claim: IFaultProof.ClaimRef):
             reserved from the caller's free balance in the Vault, which must have authorised this book.
     @param claim The claim.
     """
-    case: Case = self._recognise(claim)
+    self._require_ours(claim)
+    job_id: bytes32 = empty(bytes32)
+    claim_id: bytes32 = empty(bytes32)
+    claimed_at: uint256 = 0
+    # From here on JobEscrow asks before the claim is final.
+    job_id, claim_id, claimed_at = extcall ESCROW.contest(
+        claim.terms, claim.record, claim.commitment
+    )
+    settings: uint256 = claim.terms.w1 & _M96
     now: uint256 = block.timestamp
-    assert now <= self._edge(0, case.claimed_at, case.settings), "proof: window is over"
-    due: uint256 = now + ((case.settings >> 32) & _M24)
-    disputes._demand(case.claim_id, msg.sender, due)
-    log IFaultProof.TraceDemanded(claim_id=case.claim_id, demander=msg.sender, due=due)
+    assert now <= self._edge(0, claimed_at, settings), "proof: window is over"
+    due: uint256 = now + ((settings >> 32) & _M24)
+    disputes._demand(claim_id, msg.sender, due)
+    log IFaultProof.TraceDemanded(claim_id=claim_id, demander=msg.sender, due=due)
     extcall VAULT.reserve(msg.sender, DEMAND_FEE)
 
 
@@ -388,7 +396,8 @@ def settle_demand(job_id: bytes32, record: IJobEscrow.Record, attempt: uint256):
     """
     job: IJobEscrow.Job = staticcall ESCROW.job(job_id)
     # An attempt has one claim at most, and none comes back to life.
-    assert job.state != job_slots.CLAIMED or job.attempt != attempt, "proof: claim is open"
+    is_open: bool = job.state == job_slots.CLAIMED or job.state == job_slots.CONTESTED
+    assert not is_open or job.attempt != attempt, "proof: claim is open"
     claim_id: bytes32 = job_slots._claim_id(job_id, attempt, convert(record.w1 >> 96, address))
     demander: address = empty(address)
     payee: address = empty(address)
@@ -432,14 +441,14 @@ def on_claim(claim_id: bytes32, commitment: bytes32):
 @view
 def quote(
     program: bytes32, units: uint256, settings: uint256, price: uint256
-) -> (uint256, uint256, uint256):
+) -> (uint256, uint256, uint256, uint256):
     """
     @notice What checking a job costs and holds up. Reverts on a job that this verifier can't judge.
     @param program The model.
     @param units Rows of the input.
     @param settings The job's settings: hooks 8 (zero), window 32, reply 24, follow 24, 0 (8).
     @param price The price of the job, in token units.
-    @return The levy, zero; the least lock, three times the price; the longest delay, in seconds.
+    @return The levy, zero; the least lock, three times the price; the window and the longest delay, in seconds.
     """
     head: uint256 = models._head(program)
     assert 0 < units and units <= models._max_units(head), "proof: units out of range"
@@ -452,7 +461,7 @@ def quote(
     assert MIN_WINDOW <= window and window <= MAX_WINDOW, "proof: window out of bounds"
     assert MIN_REPLY <= reply and reply <= MAX_REPLY, "proof: reply out of bounds"
     assert MIN_REPLY <= follow and follow <= MAX_REPLY, "proof: follow out of bounds"
-    return 0, _LOCK_FACTOR * price, window + reply + follow
+    return 0, _LOCK_FACTOR * price, window, window + reply + follow
 
 
 @external
@@ -540,13 +549,19 @@ def _edge(word: uint256, claimed_at: uint256, settings: uint256) -> uint256:
 
 @internal
 @view
+def _require_ours(claim: IFaultProof.ClaimRef):
+    assert (
+        claim.terms.w1 == claim.record.w3 and claim.terms.w1 >> 96 == convert(self, uint256)
+    ), "proof: not this verifier"
+
+
+@internal
+@view
 def _recognise(claim: IFaultProof.ClaimRef) -> Case:
     """
     @dev Reverts unless JobEscrow has just this claim on record, still open, for this verifier.
     """
-    assert (
-        claim.terms.w1 == claim.record.w3 and claim.terms.w1 >> 96 == convert(self, uint256)
-    ), "proof: not this verifier"
+    self._require_ours(claim)
     case: Case = empty(Case)
     case.job_id, case.claim_id, case.claimed_at = staticcall ESCROW.claim_context(
         claim.terms, claim.record, claim.commitment

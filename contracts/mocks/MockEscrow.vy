@@ -114,7 +114,7 @@ def refute(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     committed: bytes32 = empty(bytes32) if self.is_lax else commitment
     digest: bytes32 = self.digests[keccak256(abi_encode(job_id, record, committed))]
     live: Live = self.lives[digest]
-    assert self.jobs[job_id].state == job_slots.CLAIMED, "mock: nothing to refute"
+    assert self._is_live(job_id), "mock: nothing to refute"
     outcome: IVerifier.Outcome = staticcall IVerifier(msg.sender).outcome(
         live.claim_id, live.claimed_at, live.settings
     )
@@ -126,6 +126,18 @@ def refute(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
 
 
 @external
+def contest(
+    terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
+) -> (bytes32, bytes32, uint256):
+    """
+    @notice As JobEscrow's, but it has no window of its own.
+    """
+    live: Live = self._context(terms, record, commitment)
+    self.jobs[live.job_id].state = job_slots.CONTESTED
+    return live.job_id, live.claim_id, live.claimed_at
+
+
+@external
 @view
 def claim_context(
     terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
@@ -133,10 +145,7 @@ def claim_context(
     """
     @notice As JobEscrow's.
     """
-    committed: bytes32 = empty(bytes32) if self.is_lax else commitment
-    live: Live = self.lives[keccak256(abi_encode(terms, record, committed))]
-    assert live.claimed_at != 0, "mock: unknown claim"
-    assert self.jobs[live.job_id].state == job_slots.CLAIMED, "mock: no claim"
+    live: Live = self._context(terms, record, commitment)
     return live.job_id, live.claim_id, live.claimed_at
 
 
@@ -147,3 +156,22 @@ def job(job_id: bytes32) -> IJobEscrow.Job:
     @notice As JobEscrow's.
     """
     return self.jobs[job_id]
+
+
+@internal
+@view
+def _context(
+    terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
+) -> Live:
+    committed: bytes32 = empty(bytes32) if self.is_lax else commitment
+    live: Live = self.lives[keccak256(abi_encode(terms, record, committed))]
+    assert live.claimed_at != 0, "mock: unknown claim"
+    assert self._is_live(live.job_id), "mock: no claim"
+    return live
+
+
+@internal
+@view
+def _is_live(job_id: bytes32) -> bool:
+    state: uint256 = self.jobs[job_id].state
+    return state == job_slots.CLAIMED or state == job_slots.CONTESTED

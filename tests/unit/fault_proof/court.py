@@ -23,6 +23,8 @@ BOUNDS = (10, 1_000, 5, 100)
 
 REQUESTER = 0xAA << 152
 PROVIDER = 0xBB << 152
+CLAIMED, FINAL, REFUTED, EXPIRED, CONTESTED = 3, 4, 5, 6, 8
+"""States of a job."""
 
 
 def settings(window: int = WINDOW, reply: int = REPLY, follow: int = FOLLOW) -> int:
@@ -120,7 +122,7 @@ class Court:
         units = len(self.tensor) << 160
         words = REQUESTER << 96, agreed, 0, self.model.program, tensor_root(self.tensor)
         terms = (*words, 0, 0, units | next(self.salts))
-        record = 0, PROVIDER << 96, 0, agreed, 0, 0, 0
+        record = 0, PROVIDER << 96, 0, agreed, 0, 0, 0, 0
         at = self.chain.now() if at is None else at
         self.escrow.open_claim(terms, record, commitment, attempt, at)
         job_id = keccak(encode(["uint256"] * 3 + ["bytes32"] * 2 + ["uint256"] * 3, terms))
