@@ -7,8 +7,9 @@
 @notice The life of a job: posted, matched, claimed, then final, refuted or expired. Anyone may make every
         move that is due; the contract checks both sides' limits again and never takes a keeper's word.
 @dev One word is stored per job (modules/job_slots). What later moves need comes back in calldata and has
-     to hash to that word. Money stays in the Vault: for every requester its lane is the sum of price_cap
-     over its open and running jobs, for every provider the sum of lock over its running attempts.
+     to hash to that word. Money stays in the Vault. INVARIANT: a requester's lane is the sum of what is
+     held over its open jobs; a provider's lane is the sum of lock and total (price, tip, levy, charge)
+     over its running attempts. A slash is never more than the lock of one record, so it can't reach the total.
 @custom:kill The owner can stop a verifier: no new match uses it. Running jobs end as they would have.
 """
 
@@ -22,7 +23,6 @@ implements: IJobEscrow
 
 from snekmate.auth import ownable
 from snekmate.auth import ownable_2step
-from snekmate.utils import eip712_domain_separator
 from contracts.modules import job_slots as slots
 from contracts.modules import money
 from contracts.modules import offers
@@ -30,7 +30,6 @@ from contracts.modules import policies
 
 initializes: ownable
 initializes: ownable_2step[ownable := ownable]
-initializes: eip712_domain_separator
 initializes: slots
 initializes: policies
 
@@ -39,7 +38,6 @@ exports: (
     ownable_2step.pending_owner,
     ownable_2step.transfer_ownership,
     ownable_2step.accept_ownership,
-    eip712_domain_separator.eip712Domain,
 )
 
 
@@ -107,7 +105,6 @@ def __init__(
     ownable.__init__()
     ownable_2step.__init__()
     ownable._transfer_ownership(owner)
-    eip712_domain_separator.__init__("Headrace", "1")
     VAULT = vault
     REGISTRY = registry
     RULES = rules
@@ -135,16 +132,18 @@ def post_job(terms: IJobEscrow.Terms):
 
 
 @external
-def cancel(terms: IJobEscrow.Terms):
+def cancel(terms: IJobEscrow.Terms, excluded: DynArray[uint256, 8]):
     """
     @notice Close a job that nobody works on: the requester at any time, also for a bid that was only
             signed; anyone once its final deadline is over.
     @param terms The job.
+    @param excluded The job's exclusions so far, in order, as for `match`.
     """
     requester: address = convert(terms.w0 >> 96, address)
     job_id: bytes32 = self._job_id(terms)
     word: uint256 = slots.slots[job_id]
     assert word == 0 or slots._state(word) == slots.OPEN, "escrow: job is not open"
+    assert slots._digest(word) == slots._list_digest(excluded), "escrow: wrong exclusions"
     if msg.sender != requester:
         assert word != 0, "escrow: only requester revokes"
         assert block.timestamp > (terms.w0 >> 56) & _M40, "escrow: before final deadline"
@@ -152,7 +151,7 @@ def cancel(terms: IJobEscrow.Terms):
     slots.slots[job_id] = slots._word(slots.CANCELLED, slots._attempt(word), 0, 0)
     log IJobEscrow.Cancelled(job_id=job_id, requester=requester)
     if word != 0:
-        extcall VAULT.release(requester, (terms.w5 >> 96) & _M80)
+        extcall VAULT.release(requester, slots._held(excluded, (terms.w5 >> 96) & _M80))
 
 
 @external
@@ -176,7 +175,7 @@ def match(
     ask: IJobEscrow.Ask,
     ask_signature: Bytes[512],
     program_proof: DynArray[bytes32, 8],
-    excluded: DynArray[address, 8],
+    excluded: DynArray[uint256, 8],
 ):
     """
     @notice Put a job and an offer together; the caller is the keeper who earns the tip if it ends final.
@@ -185,20 +184,21 @@ def match(
     @param ask The offer.
     @param ask_signature The signature of the provider or its operator.
     @param program_proof Leads from the job's program to the ask's list.
-    @param excluded The providers that this job has excluded so far, in order.
+    @param excluded The providers that this job has excluded so far, in order: provider 160, 0 (16), what
+                    the job holds since then 80.
     """
     job_id: bytes32 = self._job_id(terms)
     word: uint256 = slots.slots[job_id]
     requester: address = convert(terms.w0 >> 96, address)
     provider: address = convert(ask.w0 >> 96, address)
-    # Terms that aren't on record need the requester's signature, and its money put aside.
+    # Terms that aren't on record need the requester's signature; nothing is held for them yet.
     to_sign: bytes32 = empty(bytes32)
-    reserve: uint256 = 0
+    held: uint256 = 0
     if word == 0:
         to_sign = job_id
-        reserve = (terms.w5 >> 96) & _M80
     else:
         assert slots._state(word) == slots.OPEN, "match: job is not open"
+        held = slots._held(excluded, (terms.w5 >> 96) & _M80)
     assert slots._may_serve(excluded, slots._digest(word), provider), "match: provider is excluded"
 
     ask_hash: bytes32 = empty(bytes32)
@@ -231,7 +231,9 @@ def match(
     else:
         log IJobEscrow.Matched(job_id=job_id, account=provider, ask_hash=ask_hash, record=record)
     self._engage(terms, ask, signer, 1)
-    extcall VAULT.reserve_pair(requester, reserve, provider, (record.w1 >> 16) & _M80)
+    extcall VAULT.pledge(
+        requester, held, self._total(record), provider, (record.w1 >> 16) & _M80
+    )
     self._hook_match(job_id, attempt, terms, provider)
 
 
@@ -296,9 +298,10 @@ def match_batch(
     assert count > 0, "match: nothing to match"
 
     self._engage(terms, ask, signer, count)
-    extcall VAULT.reserve_pair(
+    extcall VAULT.pledge(
         requester,
-        count * ((terms.w5 >> 96) & _M80),
+        0,
+        count * self._total(record),
         provider,
         count * ((record.w1 >> 16) & _M80),
     )
@@ -381,19 +384,8 @@ def expire(job_id: bytes32, record: IJobEscrow.Record):
         is_open=is_open,
     )
     self._disengage(record, IProviderRegistry.Ending.NO_SHOW, to_sink, 1)
-    reserve: uint256 = 0 if is_open else record.w4 >> 176
-    extcall VAULT.settle(
-        convert(record.w0 >> 96, address),
-        reserve,
-        reserve + to_requester,
-        provider,
-        lock,
-        lock - slash,
-        msg.sender,
-        to_keeper,
-        empty(address),
-        0,
-        to_sink,
+    self._undo(
+        record, is_open, 0, lock - slash, to_requester, msg.sender, to_keeper, empty(address), 0, to_sink
     )
 
 
@@ -439,14 +431,12 @@ def refute(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     )
     self._disengage(record, IProviderRegistry.Ending.FAULT, to_sink, 1)
     spent: uint256 = self._pay_out(provider, to_refuter, outcome.payouts)
-    reserve: uint256 = 0 if is_open else record.w4 >> 176
-    extcall VAULT.settle(
-        convert(record.w0 >> 96, address),
-        reserve,
-        reserve + to_requester,
-        provider,
-        lock - spent,
+    self._undo(
+        record,
+        is_open,
+        spent,
         0,
+        to_requester,
         outcome.refuter,
         to_refuter - spent,
         convert(record.w2 >> 96, address),
@@ -476,8 +466,7 @@ def void_claim(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     slots.slots[job_id] = slots._word(slots.EXPIRED, slots._attempt(word), 0, 0)
     log IJobEscrow.Voided(job_id=job_id, account=provider)
     self._disengage(record, IProviderRegistry.Ending.VOID, 0, 1)
-    extcall VAULT.release(convert(record.w0 >> 96, address), record.w4 >> 176)
-    extcall VAULT.release(provider, (record.w1 >> 16) & _M80)
+    self._return(record, False)
 
 
 @external
@@ -543,16 +532,17 @@ def decline(job_id: bytes32, record: IJobEscrow.Record):
 
     if is_open:
         slots.slots[job_id] = slots._word(
-            slots.OPEN, attempts, declines, slots._exclude(record.excluded, provider)
+            slots.OPEN,
+            attempts,
+            declines,
+            slots._exclude(record.excluded, provider, self._total(record)),
         )
     else:
         slots.slots[job_id] = slots._word(slots.CANCELLED, attempts, 0, 0)
     self.declines_of[requester] += 1
     log IJobEscrow.Declined(job_id=job_id, account=provider, is_open=is_open)
     self._disengage(record, IProviderRegistry.Ending.DECLINE, 0, 1)
-    extcall VAULT.release(provider, (record.w1 >> 16) & _M80)
-    if not is_open:
-        extcall VAULT.release(requester, record.w4 >> 176)
+    self._return(record, is_open)
 
 
 @external
@@ -682,13 +672,13 @@ def policy_of(verifier: address) -> IJobEscrow.Policy:
 @internal
 @view
 def _job_id(terms: IJobEscrow.Terms) -> bytes32:
-    return eip712_domain_separator._hash_typed_data_v4(offers._terms_hash(terms))
+    return offers._typed(offers._domain(chain.id, self), offers._terms_hash(terms))
 
 
 @internal
 @view
 def _batch_id(terms: IJobEscrow.Terms, inputs: DynArray[bytes32, 32]) -> bytes32:
-    return eip712_domain_separator._hash_typed_data_v4(offers._batch_hash(terms, inputs))
+    return offers._typed(offers._domain(chain.id, self), offers._batch_hash(terms, inputs))
 
 
 @internal
@@ -830,7 +820,9 @@ def _reopen(
             slots.OPEN,
             attempt,
             record.w1 & _M4,
-            slots._exclude(record.excluded, convert(record.w1 >> 96, address)),
+            slots._exclude(
+                record.excluded, convert(record.w1 >> 96, address), self._total(record)
+            ),
         )
     else:
         slots.slots[job_id] = slots._word(closed, attempt, 0, 0)
@@ -881,7 +873,7 @@ def _stand(
     if len(payouts) == 0:
         return 0, 0
     return 0, self._pay_out(
-        convert(record.w0 >> 96, address), (record.w4 >> 96) & _M80, payouts
+        convert(record.w1 >> 96, address), (record.w4 >> 96) & _M80, payouts
     )
 
 
@@ -903,6 +895,63 @@ def _pay_out(
 
 
 @internal
+@pure
+def _total(record: IJobEscrow.Record) -> uint256:
+    """
+    @dev All that the requester pays if the claim is final; in the provider's lane since the match.
+    """
+    price: uint256 = (record.w0 >> 16) & _M80
+    # SAFETY: the match checked that the sum is within price_cap, which has 80 bits.
+    return unsafe_add(
+        unsafe_add(price, (record.w2 >> 16) & _M80),
+        unsafe_add((record.w4 >> 96) & _M80, money._share(price, record.w2 & _M16)),
+    )
+
+
+@internal
+def _undo(
+    record: IJobEscrow.Record,
+    is_open: bool,
+    spent: uint256,
+    lock_back: uint256,
+    to_requester: uint256,
+    first: address,
+    first_amount: uint256,
+    second: address,
+    second_amount: uint256,
+    sunk: uint256,
+):
+    """
+    @dev Money of an attempt that failed; `spent` of its lock has been paid out. INVARIANT: the requester's
+         whole payment comes back: free, or held for the next attempt if the job is open.
+    """
+    total: uint256 = self._total(record)
+    extcall VAULT.settle(
+        convert(record.w1 >> 96, address),
+        total + ((record.w1 >> 16) & _M80) - spent,
+        lock_back,
+        0,
+        convert(record.w0 >> 96, address),
+        to_requester if is_open else total + to_requester,
+        total if is_open else 0,
+        first,
+        first_amount,
+        second,
+        second_amount,
+        sunk,
+    )
+
+
+@internal
+def _return(record: IJobEscrow.Record, is_open: bool):
+    """
+    @dev Both sides get back what the match put aside, nobody is paid.
+    """
+    lock: uint256 = (record.w1 >> 16) & _M80
+    self._undo(record, is_open, 0, lock, 0, empty(address), 0, empty(address), 0, 0)
+
+
+@internal
 def _pay_final(record: IJobEscrow.Record, count: uint256, spent: uint256):
     """
     @dev Money of `count` final jobs with one record; `spent` of their levies has been paid out.
@@ -910,25 +959,28 @@ def _pay_final(record: IJobEscrow.Record, count: uint256, spent: uint256):
     provider: address = convert(record.w1 >> 96, address)
     price: uint256 = (record.w0 >> 16) & _M80
     charge: uint256 = money._share(price, record.w2 & _M16)
-    tip: uint256 = (record.w2 >> 16) & _M80
-    levy: uint256 = (record.w4 >> 96) & _M80
-    reserve: uint256 = count * (record.w4 >> 176)
-    lock: uint256 = count * ((record.w1 >> 16) & _M80)
+    # SAFETY: amounts of 80 bits, at most 32 of each; the charge and levy are part of the total.
+    charges: uint256 = unsafe_mul(count, charge)
+    locks: uint256 = unsafe_mul(count, (record.w1 >> 16) & _M80)
+    prices: uint256 = unsafe_mul(count, price)
+    levies: uint256 = unsafe_sub(unsafe_mul(count, (record.w4 >> 96) & _M80), spent)
+    totals: uint256 = unsafe_sub(unsafe_mul(count, self._total(record)), spent)
     payout: address = self._disengage(
-        record, IProviderRegistry.Ending.COMPLETION, count * charge, count
+        record, IProviderRegistry.Ending.COMPLETION, charges, count
     )
     # A payout address of its own is one more credit; else the price joins the lock on its way back.
-    to_provider: uint256 = count * price if payout == provider else 0
+    to_provider: uint256 = prices if payout == provider else 0
     extcall VAULT.settle(
-        convert(record.w0 >> 96, address),
-        reserve - spent,
-        reserve - count * (price + tip + levy + charge),
         provider,
-        lock,
-        lock + to_provider,
+        unsafe_add(locks, totals),
+        unsafe_add(locks, to_provider),
+        unsafe_add(charges, levies),
+        empty(address),
+        0,
+        0,
         convert(record.w2 >> 96, address),
-        count * tip,
+        unsafe_mul(count, (record.w2 >> 16) & _M80),
         payout,
-        count * price - to_provider,
-        count * (levy + charge) - spent,
+        unsafe_sub(prices, to_provider),
+        0,
     )

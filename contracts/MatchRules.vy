@@ -78,12 +78,6 @@ _COUNTERPARTY: constant(uint256) = 1 << 11
 _STAKE: constant(uint256) = 1 << 12
 _ATTEMPT_SECONDS: constant(uint256) = 1 << 13
 
-_DOMAIN_TYPE: constant(bytes32) = keccak256(
-    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-)
-_DOMAIN_NAME: constant(bytes32) = keccak256("Headrace")
-_DOMAIN_VERSION: constant(bytes32) = keccak256("1")
-
 ESCROW: public(immutable(IJobEscrow))
 VAULT: public(immutable(IVault))
 REGISTRY: public(immutable(IProviderRegistry))
@@ -225,7 +219,7 @@ def unmet(
     terms: IJobEscrow.Terms,
     ask: IJobEscrow.Ask,
     program_proof: DynArray[bytes32, 8],
-    excluded: DynArray[address, 8],
+    excluded: DynArray[uint256, 8],
     keeper: address,
 ) -> (uint256, uint256):
     """
@@ -252,18 +246,21 @@ def unmet(
         ours |= _NOT_OPEN
     elif not slots._may_serve(excluded, job.digest, deal.provider):
         ours |= _EXCLUDED
-    stake: uint256 = deal.lock
+    total: uint256 = deal.price + deal.tip + deal.levy + deal.charge
+    held: uint256 = slots._held(excluded, deal.price_cap)
     if job.state == 0:
-        # Only signed: what is checked, and put aside, of a posted job when it is posted.
+        # Only signed: what is checked of a posted job when it is posted.
+        held = 0
         self._check_form(terms)
         if not self._is_near(terms):
             ours |= _TOO_EARLY
         if terms.w6 & _M24 != staticcall ESCROW.bid_epoch(deal.requester):
             ours |= _NOT_OPEN
-        if not self._can_reserve(deal.requester, deal.price_cap):
-            ours |= _FUNDS
-        if deal.requester == deal.provider:
-            stake += deal.price_cap
+    if total > held and not self._can_reserve(deal.requester, total - held):
+        ours |= _FUNDS
+    stake: uint256 = deal.lock
+    if deal.requester == deal.provider:
+        stake = max(stake + total, held) - held
     if not self._can_reserve(deal.provider, stake):
         theirs |= _STAKE
     return ours, theirs
@@ -329,10 +326,7 @@ def ask_hash(ask: IJobEscrow.Ask) -> bytes32:
 @internal
 @view
 def _domain() -> bytes32:
-    # Built anew at each call: right also after a fork that changes the chain id.
-    return keccak256(
-        abi_encode(_DOMAIN_TYPE, _DOMAIN_NAME, _DOMAIN_VERSION, chain.id, ESCROW.address)
-    )
+    return offers._domain(chain.id, ESCROW.address)
 
 
 @internal

@@ -255,6 +255,17 @@ def finish_exit(provider: address):
     bond: uint256 = book._close(provider, block.timestamp)
     log IProviderRegistry.Exited(account=provider, bond=bond)
     extcall VAULT.release(provider, bond)
+    self._sweep(provider)
+
+
+@external
+def sweep(provider: address):
+    """
+    @notice Send on to the sink what JobEscrow kept for it of a provider's final jobs. The provider's lane holds
+            that beside the bond and can't give it back.
+    @param provider The provider.
+    """
+    self._sweep(provider)
 
 
 # ---- owner
@@ -421,6 +432,14 @@ def provider_of(provider: address) -> IProviderRegistry.Provider:
 
 
 # ---- internal
+
+@internal
+def _sweep(provider: address):
+    # INVARIANT: this book has reserved the bond (none after an exit) and what is for the sink.
+    charges: uint256 = staticcall VAULT.reserved_of(provider, 1) - book._bond(provider)
+    if charges != 0:
+        extcall VAULT.sink(provider, charges)
+
 
 
 @internal

@@ -278,7 +278,7 @@ def release(account: address, amount: uint256):
     @param amount Token units.
     """
     index: uint256 = registered._index(msg.sender)
-    accounts._move(account, index, amount, amount)
+    accounts._move(account, index, amount, amount, 0)
     log IVault.Released(account=account, index=index, amount=amount)
 
 
@@ -292,8 +292,8 @@ def pay(payer: address, payee: address, amount: uint256):
     @param amount Token units.
     """
     index: uint256 = registered._index(msg.sender)
-    accounts._move(payer, index, amount, 0)
-    accounts._move(payee, index, 0, amount)
+    accounts._move(payer, index, amount, 0, 0)
+    accounts._move(payee, index, 0, amount, 0)
     log IVault.Paid(payer=payer, payee=payee, index=index, amount=amount)
 
 
@@ -306,37 +306,38 @@ def sink(account: address, amount: uint256):
     @param amount Token units.
     """
     index: uint256 = registered._index(msg.sender)
-    accounts._move(account, index, amount, 0)
+    accounts._move(account, index, amount, 0, 0)
     accounts._sink(amount)
     log IVault.Sunk(account=account, index=index, amount=amount)
 
 
 @external
 @reentrant
-def reserve_pair(payer: address, payment: uint256, locker: address, lock: uint256):
+def pledge(payer: address, held: uint256, payment: uint256, locker: address, lock: uint256):
     """
-    @notice `reserve` for both sides of a match. Logs nothing: the book's own event says it all.
-    @param payer The account whose payment is put aside; must have authorised the book, unless the
-                 payment is zero.
-    @param payment Token units.
+    @notice Put both sides of a match aside, in the locker's lane: the payer's payment, first out of what
+            the book holds of it, and the locker's stake. Logs nothing: the book's own event says it all.
+    @param payer The account that pays; must have authorised the book if the payment is above `held`.
+    @param held Token units that the book gives back to `payer` before it pays.
+    @param payment Token units from what is free of `payer`.
     @param locker The account whose stake is put aside; must have authorised the book.
-    @param lock Token units.
+    @param lock Token units from what is free of `locker`.
     """
     index: uint256 = registered._index(msg.sender)
-    if payment != 0:
-        accounts._set_aside(payer, index, payment)
-    accounts._set_aside(locker, index, lock)
+    accounts._pay_in(payer, index, held, payment)
+    accounts._lock(locker, index, lock, payment)
 
 
 @external
 @reentrant
 def settle(
+    account: address,
+    out: uint256,
+    back: uint256,
+    kept: uint256,
     payer: address,
-    payer_out: uint256,
-    payer_back: uint256,
-    locker: address,
-    locker_out: uint256,
-    locker_back: uint256,
+    to_free: uint256,
+    to_reserved: uint256,
     first: address,
     first_amount: uint256,
     second: address,
@@ -344,14 +345,16 @@ def settle(
     sunk: uint256,
 ):
     """
-    @notice Divide what the calling book has reserved of two accounts among them, two more and the
-            sink. What goes out has to come in. Logs nothing: the book's own event says it all.
+    @notice Divide what the calling book has reserved of one account. What goes out has to come in. Logs
+            nothing: the book's own event says it all.
+    @param account The account.
+    @param out Token units out of what the book has reserved of `account`.
+    @param back Token units to what is free of `account`.
+    @param kept Token units to the lane of book 1 of `account`, which sends them on to the sink; only book 0
+                may keep any. It is the cheap way there: the account's word is written anyway.
     @param payer An account; may be any of the others.
-    @param payer_out Token units out of what the book has reserved of `payer`.
-    @param payer_back Token units to what is free of `payer`.
-    @param locker An account.
-    @param locker_out Token units out of what the book has reserved of `locker`.
-    @param locker_back Token units to what is free of `locker`.
+    @param to_free Token units to what is free of `payer`.
+    @param to_reserved Token units to what the book has reserved of `payer`.
     @param first An account.
     @param first_amount Token units to what is free of `first`.
     @param second An account.
@@ -359,20 +362,15 @@ def settle(
     @param sunk Token units to the sink.
     """
     index: uint256 = registered._index(msg.sender)
+    assert kept == 0 or index == 0, "vault: only book 0 keeps"
     accounts._require_conserved(
-        payer_out, locker_out, payer_back, locker_back, first_amount, second_amount, sunk
+        out, back, kept, to_free, to_reserved, first_amount, second_amount, sunk
     )
-    # What goes out of an account goes before anything comes in: no lane holds what isn't there.
-    if payer == locker:
-        # SAFETY: 80 bits each.
-        accounts._move(
-            payer, index, unsafe_add(payer_out, locker_out), unsafe_add(payer_back, locker_back)
-        )
-    else:
-        accounts._move(payer, index, payer_out, payer_back)
-        accounts._move(locker, index, locker_out, locker_back)
-    accounts._move(first, index, 0, first_amount)
-    accounts._move(second, index, 0, second_amount)
+    # What goes out goes before anything comes in: no lane holds what isn't there.
+    accounts._move(account, index, out, back, kept)
+    accounts._refund(payer, index, to_free, to_reserved)
+    accounts._move(first, index, 0, first_amount, 0)
+    accounts._move(second, index, 0, second_amount, 0)
     accounts._sink(sunk)
 
 

@@ -186,10 +186,49 @@ def _set_aside(account: address, index: uint256, amount: uint256):
 
 
 @internal
-def _move(account: address, index: uint256, out: uint256, back: uint256):
+def _pay_in(account: address, index: uint256, held: uint256, payment: uint256):
+    """
+    @dev `held` leaves what the book at `index` has reserved of `account`, and `payment` the account.
+    """
+    if held == payment:
+        self._move(account, index, held, 0, 0)
+        return
+    if held != 0:
+        self._move(account, index, held, held, 0)
+    word: uint256 = self._words[account]
+    # More than is held is a new promise: the book must still have the account's word for it.
+    assert payment <= held or self._is_authorised(word, index), "vault: payer not authorised"
+    assert word & _M80 >= payment, "vault: not enough to pay"
+    # SAFETY: just compared.
+    self._words[account] = unsafe_sub(word, payment)
+
+
+@internal
+def _lock(account: address, index: uint256, lock: uint256, payment: uint256):
+    """
+    @dev `lock`, from what is free of `account`, and `payment`, which left another, join what the book at
+         `index` has reserved of `account`.
+    """
+    word: uint256 = self._words[account]
+    assert self._is_authorised(word, index), "vault: locker not authorised"
+    assert word & _M80 >= lock, "vault: not enough to lock"
+    # SAFETY: it leaves what is free of this account and of the payer, and all of it fits one lane.
+    word = unsafe_sub(word, lock)
+    if index < _LANES:
+        word = unsafe_add(word, unsafe_add(lock, payment) << self._lane(index))
+    else:
+        self._reserved[account][index] = unsafe_add(
+            self._reserved[account][index], unsafe_add(lock, payment)
+        )
+    self._words[account] = word
+
+
+@internal
+def _move(account: address, index: uint256, out: uint256, back: uint256, kept: uint256):
     """
     @dev `out` leaves what the book at `index` has reserved of `account`, `back` joins what is free
-         of it. The caller accounts for the difference, and takes before it gives.
+         of it, `kept` what book 1 has reserved of it. The caller accounts for the difference, and takes
+         before it gives.
     """
     if out | back == 0:
         return
@@ -204,10 +243,25 @@ def _move(account: address, index: uint256, out: uint256, back: uint256):
             reserved: uint256 = self._reserved[account][index]
             assert reserved >= out, "vault: not enough in the book"
             self._reserved[account][index] = unsafe_sub(reserved, out)
-    if back != 0:
+    if back | kept != 0:
         assert account != empty(address), "vault: payee is zero"
         # SAFETY: as much leaves lanes of the vault, or the call reverts; all of it fits one lane.
-        word = unsafe_add(word, back)
+        word = unsafe_add(word, unsafe_add(back, kept << 160))
+    self._words[account] = word
+
+
+@internal
+def _refund(account: address, index: uint256, to_free: uint256, to_reserved: uint256):
+    if to_reserved == 0:
+        self._move(account, index, 0, to_free, 0)
+        return
+    assert account != empty(address), "vault: refund to zero"
+    # SAFETY: as much left a lane of the vault just before; all of it fits one lane.
+    word: uint256 = unsafe_add(self._words[account], to_free)
+    if index < _LANES:
+        word = unsafe_add(word, to_reserved << self._lane(index))
+    else:
+        self._reserved[account][index] = unsafe_add(self._reserved[account][index], to_reserved)
     self._words[account] = word
 
 
@@ -221,21 +275,21 @@ def _sink(amount: uint256):
 @internal
 @pure
 def _require_conserved(
-    payer_out: uint256,
-    locker_out: uint256,
-    payer_back: uint256,
-    locker_back: uint256,
+    out: uint256,
+    back: uint256,
+    kept: uint256,
+    to_free: uint256,
+    to_reserved: uint256,
     first: uint256,
     second: uint256,
     sunk: uint256,
 ):
     # SAFETY: sums of amounts of at most 80 bits; if one is larger the first half fails anyway.
-    outs: uint256 = unsafe_add(payer_out, locker_out)
-    backs: uint256 = unsafe_add(payer_back, locker_back)
-    ins: uint256 = unsafe_add(backs, unsafe_add(unsafe_add(first, second), sunk))
-    largest: uint256 = (payer_out | locker_out | payer_back | locker_back | first | second | sunk)
+    ours: uint256 = unsafe_add(unsafe_add(back, kept), unsafe_add(to_free, to_reserved))
+    ins: uint256 = unsafe_add(unsafe_add(ours, first), unsafe_add(second, sunk))
+    largest: uint256 = (out | back | kept | to_free | to_reserved | first | second | sunk)
     # INVARIANT: money is conserved. (No amount above 80 bits can be there.)
-    assert largest <= _M80 and outs == ins, "vault: out differs from in"
+    assert largest <= _M80 and out == ins, "vault: out differs from in"
 
 
 @internal

@@ -21,6 +21,7 @@ CONTESTED: constant(uint256) = 8
 
 _M4: constant(uint256) = 2**4 - 1
 _M40: constant(uint256) = 2**40 - 1
+_M80: constant(uint256) = 2**80 - 1
 _M204: constant(uint256) = 2**204 - 1
 
 # job id => word
@@ -71,8 +72,39 @@ def _claim_digest(record: IJobEscrow.Record, commitment: bytes32) -> uint256:
 
 @internal
 @pure
-def _exclude(excluded: uint256, provider: address) -> uint256:
-    return convert(keccak256(abi_encode(excluded, provider)), uint256) >> 52
+def _exclude(excluded: uint256, provider: address, held: uint256) -> uint256:
+    """
+    @dev The chain hash after one more provider, `held` of the requester's money staying for the next.
+    """
+    entry: uint256 = (convert(provider, uint256) << 96) | held
+    return self._chain(excluded, entry)
+
+
+@internal
+@pure
+def _chain(excluded: uint256, entry: uint256) -> uint256:
+    return convert(keccak256(abi_encode(excluded, entry)), uint256) >> 52
+
+
+@internal
+@pure
+def _list_digest(excluded: DynArray[uint256, 8]) -> uint256:
+    digest: uint256 = 0
+    for entry: uint256 in excluded:
+        digest = self._chain(digest, entry)
+    return digest
+
+
+@internal
+@pure
+def _held(excluded: DynArray[uint256, 8], price_cap: uint256) -> uint256:
+    """
+    @dev What is reserved for an open job: the cap if it was posted and never matched, else what it had paid
+         for its last attempt. Wants the list behind the job's digest.
+    """
+    if len(excluded) == 0:
+        return price_cap
+    return excluded[len(excluded) - 1] & _M80
 
 
 @internal
@@ -83,13 +115,11 @@ def _claim_id(job_id: bytes32, attempt: uint256, provider: address) -> bytes32:
 
 @internal
 @pure
-def _may_serve(excluded: DynArray[address, 8], digest: uint256, provider: address) -> bool:
+def _may_serve(excluded: DynArray[uint256, 8], digest: uint256, provider: address) -> bool:
     """
     @dev Whether `excluded` is the list behind the open job's digest, and `provider` isn't in it.
     """
-    chained: uint256 = 0
-    for other: address in excluded:
-        if other == provider:
+    for entry: uint256 in excluded:
+        if entry >> 96 == convert(provider, uint256):
             return False
-        chained = self._exclude(chained, other)
-    return chained == digest
+    return self._list_digest(excluded) == digest

@@ -19,6 +19,11 @@ _M80: constant(uint256) = 2**80 - 1
 _M96: constant(uint256) = 2**96 - 1
 _M128: constant(uint256) = 2**128 - 1
 
+_DOMAIN_TYPE: constant(bytes32) = keccak256(
+    "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+)
+_DOMAIN_NAME: constant(bytes32) = keccak256("Headrace")
+_DOMAIN_VERSION: constant(bytes32) = keccak256("1")
 _TERMS_TYPE: constant(bytes32) = keccak256(
     "Terms(address requester,address verifier,uint96 settings,uint256 requirement,bytes32 program,bytes32 input_id,uint80 price_start,uint80 price_cap,uint80 damage_cap,uint80 tip_fixed,uint80 tip_max,uint16 tip_share_bps,uint16 no_show_bps,uint8 max_attempts,uint40 valid_from,uint32 ramp_seconds,uint40 final_deadline,uint32 ack_seconds,uint32 attempt_seconds,uint32 units,uint32 input_bytes,uint24 epoch,uint128 salt)"
 )
@@ -28,6 +33,13 @@ _BATCH_TYPE: constant(bytes32) = keccak256(
 _ASK_TYPE: constant(bytes32) = keccak256(
     "Ask(address provider,uint8 node,uint8 lane,uint24 epoch,uint40 expiry,address token,uint80 price_base,uint80 price_per_unit,uint80 max_lock,uint32 max_units,uint32 max_input_bytes,uint32 min_attempt_seconds,uint32 min_ack_seconds,uint32 max_delay,bytes32 programs,bytes32 verifier_terms,address counterparty,uint96 salt)"
 )
+
+
+@internal
+@pure
+def _domain(chain_id: uint256, escrow: address) -> bytes32:
+    # Built anew at each use: right also after a fork that changes the chain id.
+    return keccak256(abi_encode(_DOMAIN_TYPE, _DOMAIN_NAME, _DOMAIN_VERSION, chain_id, escrow))
 
 
 @internal
