@@ -151,8 +151,8 @@ BOOK_MOVES = [
     (("release", "alice", 30), (30, 0, -30)),
     (("pay", "alice", "token", 30), (0, 0, -30)),
     (("sink", "alice", 30), (0, 0, -30)),
-    (("reserve_pair", "alice", 20, "token", 40), (-20, 0, 20)),
-    (("settle", "alice", 90, 60, "token", 0, 0, "token", 20, "alice", 3, 7), (63, 0, -90)),
+    (("pledge", "alice", 30, 50, "token", 40), (-20, 0, -30)),
+    (("settle", "alice", 90, 60, 0, "token", 0, 0, "token", 20, "alice", 3, 7), (63, 0, -90)),
 ]
 
 

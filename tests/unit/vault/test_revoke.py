@@ -1,6 +1,6 @@
 import pytest
 
-from tests.harness import reverts
+from tests.harness import ZERO_ADDRESS, reverts
 from tests.unit.vault.world import ALL, ESCROW, REGISTRY, START, THIRD, World, seen
 
 
@@ -31,8 +31,9 @@ def test_what_is_reserved_is_not_trapped(world: World, index: int) -> None:
     world.vault.release(world.alice, 10, sender=book)
     world.vault.pay(world.alice, world.dave, 20, sender=book)
     world.vault.sink(world.alice, 30, sender=book)
+    nobody = ZERO_ADDRESS
     world.vault.settle(
-        world.alice, 40, 15, world.alice, 0, 0, world.dave, 20, world.bob, 5, 0, sender=book
+        world.alice, 40, 15, 0, nobody, 0, 0, world.dave, 20, world.bob, 5, 0, sender=book
     )
     assert world.lanes(world.alice) == (START - 100 + 10 + 15, 0, 0, 0)
     assert world.lanes(world.dave) == (40, 0, 0, 0)
