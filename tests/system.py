@@ -41,7 +41,7 @@ SKIP_STATE, SKIP_RECORD, SKIP_TIME, SKIP_VERDICT, SKIP_COMMITMENT = 1, 2, 4, 8, 
 ESCROW_BOOK, REGISTRY_BOOK, FAULT_PROOF_BOOK = 1, 2, 4
 VOID_GRACE = 2 * DAY
 
-HOOKS = 3 << 88
+HOOKS = 7 << 88
 PROGRAM = keccak(text="program")
 INPUT = keccak(text="input")
 
@@ -368,9 +368,9 @@ class System:
         signature, unless `bid` is given.
         """
         terms, ask = terms or self.terms(), ask or self.ask()
+        is_on_record = self.job(terms).state != NONE
         if bid is None:
-            on_record = self.job(terms).state != NONE
-            bid = b"" if on_record else self.sign_terms(terms)
+            bid = b"" if is_on_record else self.sign_terms(terms)
         receipt = self.escrow.match(
             terms.pack(),
             bid,
@@ -381,7 +381,7 @@ class System:
             sender=keeper or self.keepers[0],
             timestamp=timestamp,
         )
-        event = receipt.only("Matched")
+        event = receipt.only("Matched" if is_on_record else "BidMatched")
         job_id = self.job_id(terms)
         assert event.job_id == job_id
         record = Record.unpack(event.record)

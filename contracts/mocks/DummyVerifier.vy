@@ -11,6 +11,7 @@
      goes through is a test of JobEscrow's ids as well.
 """
 
+from interfaces import IJobEscrow
 from interfaces import IVerifier
 
 implements: IVerifier
@@ -34,8 +35,8 @@ struct Ruling:
     refuter: address
 
 
-# The hooks that it wants: on_match and on_claim.
-HOOKS: public(constant(uint256)) = 3 << 88
+# The hooks that it wants unless told otherwise: all there are.
+HOOKS: constant(uint256) = 7 << 88
 # Ways to be broken.
 SOUND: constant(uint256) = 0
 REVERTS: constant(uint256) = 1
@@ -52,6 +53,7 @@ _M32: constant(uint256) = 2**32 - 1
 
 ESCROW: public(immutable(address))
 
+hooks: public(uint256)
 levy: public(uint256)
 lock_floor: public(uint256)
 # The lock in units of the price.
@@ -65,6 +67,7 @@ rulings: HashMap[bytes32, Ruling]
 @deploy
 def __init__(escrow: address):
     ESCROW = escrow
+    self.hooks = HOOKS
     self.lock_factor = 2
 
 
@@ -91,6 +94,15 @@ def set_payees(payees: DynArray[IVerifier.Payout, 8]):
     @param payees Accounts and amounts, in order.
     """
     self.payees = payees
+
+
+@external
+def set_hooks(hooks: uint256):
+    """
+    @notice Want other hooks from now on.
+    @param hooks Bits 88 to 95 of the settings.
+    """
+    self.hooks = hooks
 
 
 @external
@@ -131,6 +143,20 @@ def open_claim(claim_id: bytes32, opened: bytes32, salt: bytes32):
     self.claims[claim_id] = claim
 
 
+@external
+def contest(
+    terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
+) -> (bytes32, bytes32, uint256):
+    """
+    @notice Contest a claim, as a verifier does that is not asked about every one.
+    @param terms As for JobEscrow.
+    @param record As for JobEscrow.
+    @param commitment As for JobEscrow.
+    @return What JobEscrow says.
+    """
+    return extcall IJobEscrow(ESCROW).contest(terms, record, commitment)
+
+
 # ---- JobEscrow
 
 
@@ -138,17 +164,19 @@ def open_claim(claim_id: bytes32, opened: bytes32, salt: bytes32):
 @view
 def quote(
     program: bytes32, units: uint256, settings: uint256, price: uint256
-) -> (uint256, uint256, uint256):
+) -> (uint256, uint256, uint256, uint256):
     """
-    @notice The levy and lock as set; the delay is the low 32 bits of the settings.
+    @notice The levy and lock as set; the window and what a contest adds are in the settings.
     @param program Any.
     @param units Any.
-    @param settings The hooks in the top 8 bits, the window in the low 32.
+    @param settings The hooks in the top 8 bits, the window in the low 32, what D is longer above it.
     @param price The price.
-    @return The levy, the least lock, and D in seconds.
+    @return The levy, the least lock, the window and D in seconds.
     """
-    assert settings >> 88 << 88 == HOOKS, "dummy: not its hooks"
-    return self.levy, max(self.lock_floor, self.lock_factor * price), settings & _M32
+    assert settings >> 88 << 88 == self.hooks, "dummy: not its hooks"
+    lock: uint256 = max(self.lock_floor, self.lock_factor * price)
+    window: uint256 = settings & _M32
+    return self.levy, lock, window, window + ((settings >> 32) & _M32)
 
 
 @external
