@@ -7,8 +7,9 @@ chain comes in with the snapshot of `market.matching`.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from headrace.terms.money import held_for
 from headrace.terms.unmet import NOT_ON_RECORD, OPEN
-from headrace.terms.words import Ask, Terms, programs_proof, programs_root
+from headrace.terms.words import Ask, Exclusion, Terms, programs_proof, programs_root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class OpenJob:
     terms: Terms
     state: int = OPEN
     digest: int = 0
-    excluded: tuple[str, ...] = ()
+    excluded: tuple[Exclusion, ...] = ()
     signature: bytes = b""
     inputs: tuple[bytes, ...] = ()
 
@@ -35,6 +36,11 @@ class OpenJob:
             raise ValueError("signature: a job that isn't on record has one, one on record has not")
         if self.inputs and self.state != NOT_ON_RECORD:
             raise ValueError("inputs: a batch isn't on record as such")
+
+    @property
+    def held(self) -> int:
+        """What is put aside for it already."""
+        return held_for(self.terms, self.excluded) if self.state == OPEN else 0
 
     @property
     def count(self) -> int:

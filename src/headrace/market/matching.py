@@ -23,6 +23,7 @@ from headrace.terms.unmet import (
     TOO_EARLY,
     Context,
     Verdict,
+    amounts,
     ask_bits,
     weigh,
 )
@@ -188,10 +189,10 @@ def judge(job: OpenJob, ask: LiveAsk, snapshot: Snapshot) -> Verdict:
     return weigh(job.terms, ask.ask, context_of(job, ask, snapshot))
 
 
-def fits_from(job: OpenJob, ask: LiveAsk, verdict: Verdict, now: int) -> int | None:
+def fits_from(job: OpenJob, ask: LiveAsk, verdict: Verdict, snapshot: Snapshot) -> int | None:
     """
-    The first second from `now` on at which the ramp allows this pair; None if it never will, or if
-    something else than time stands against it. Assumes that nothing but time changes.
+    The first second from the snapshot's on at which the ramp allows this pair; None if it never
+    will, or if something else than time stands against it. Assumes that nothing but time changes.
     """
     terms = job.terms
     if verdict.requester_bits & ~(PRICE | TOO_EARLY) or verdict.provider_bits:
@@ -201,10 +202,11 @@ def fits_from(job: OpenJob, ask: LiveAsk, verdict: Verdict, now: int) -> int | N
     reached = money.ramp_reaches(terms, before_tip + money.least_saving(terms))
     if reached is None:
         return None
-    at = max(now, terms.valid_from, reached)
+    at = max(snapshot.now, terms.valid_from, reached)
     if job.state == NOT_ON_RECORD:
         at = max(at, terms.final_deadline - MAX_LIFE)
-    return at if at <= min(terms.final_deadline, ask.ask.expiry) else None
+    # By then the ask may have expired, the provider be stale, the tip more than the requester has.
+    return at if judge(job, ask, replace(snapshot, now=at)).fits else None
 
 
 def propose(book: Book, snapshot: Snapshot) -> Plan:
@@ -230,7 +232,7 @@ def propose(book: Book, snapshot: Snapshot) -> Plan:
                 fitting.append((ask, verdict))
                 continue
             drops.append(_drop(job, ask, verdict.requester_bits, verdict.provider_bits))
-            at = fits_from(job, ask, verdict, snapshot.now)
+            at = fits_from(job, ask, verdict, snapshot)
             if at is not None:
                 later.append(Wait(job_id=job.job_id, ask_hash=ask.ask_hash, at=at))
 
@@ -269,9 +271,7 @@ class _Left:
             self._snapshot.providers[offer.provider].record, active=node.active + taken
         )
         ours = unmet_bits(0, node.word, record, self._snapshot.now, job.count) & CAPACITY
-        funds, stake = _funds(job), quote.lock * job.count
-        if job.terms.requester == offer.provider:
-            stake += funds
+        funds, stake = amounts(job.terms, offer, quote, job.held, job.count)
         if funds > self._free(job.terms.requester):
             ours |= FUNDS
         return ours, STAKE if stake > self._free(offer.provider) else 0
@@ -280,19 +280,14 @@ class _Left:
         """Use what one match uses."""
         place = (ask.ask.provider, ask.ask.node)
         self._taken[place] = self._taken.get(place, 0) + job.count
-        for account, amount in (
-            (ask.ask.provider, quote.lock * job.count),
-            (job.terms.requester, _funds(job)),
-        ):
+        funds, stake = amounts(job.terms, ask.ask, quote, job.held, job.count)
+        if job.terms.requester == ask.ask.provider:
+            funds = 0  # it is in the stake
+        for account, amount in ((ask.ask.provider, stake), (job.terms.requester, funds)):
             self._spent[account] = self._spent.get(account, 0) + amount
 
     def _free(self, account: str) -> int:
         return self._snapshot.free.get(account, 0) - self._spent.get(account, 0)
-
-
-def _funds(job: OpenJob) -> int:
-    """What a match puts aside of the requester: for a job on record that is done."""
-    return job.terms.price_cap * job.count if job.state == NOT_ON_RECORD else 0
 
 
 def _drop(

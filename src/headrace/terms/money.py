@@ -7,9 +7,10 @@ requester in a quote. The Vyper side is contracts/modules/money.vy and MatchRule
 two.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace.terms.words import Ask, Terms
+from headrace.terms.words import Ask, Exclusion, Record, Terms
 
 BPS = 10_000
 REFUTED_REQUESTER_BPS = 1_500
@@ -177,6 +178,24 @@ def quote(terms: Terms, ask: Ask, check: CheckPrice, charge_bps: int, now: int) 
         latest_end=latest_end(terms, check.delay),
         limit=limit,
     )
+
+
+def total_of(record: Record) -> int:
+    """What the requester pays for an attempt that ends FINAL; it is put aside at the match."""
+    return record.price + record.tip + record.levy + share(record.price, record.charge_bps)
+
+
+def exclusion_after(record: Record) -> Exclusion:
+    """What a job that opens again after this attempt adds to its list of exclusions."""
+    return Exclusion(provider=record.provider, held=total_of(record))
+
+
+def held_for(terms: Terms, excluded: Sequence[Exclusion]) -> int:
+    """
+    What is put aside for an open job that is on record: the price cap since it was posted, or the
+    total of its last attempt.
+    """
+    return excluded[-1].held if excluded else terms.price_cap
 
 
 def split_refuted(slash: int, damage_cap: int, keeper_fee: int) -> RefutedSplit:

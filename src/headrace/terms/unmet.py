@@ -17,6 +17,7 @@ from headrace.terms.requirement import PROVIDER_BITS, REQUESTER_BITS
 from headrace.terms.words import (
     ZERO_ADDRESS,
     Ask,
+    Exclusion,
     Terms,
     excluded_hash,
     runs_program,
@@ -68,7 +69,7 @@ _REQUESTER_SENTENCES: Mapping[str, str] = MappingProxyType(
         "excluded": "the provider has failed or declined this job, or the list of those is wrong",
         "verifier_stopped": "no new job may use this verifier; post the job with another",
         "not_open": "the job isn't open, or its signed bid is revoked; nothing to do",
-        "funds": "the requester can't put the price cap aside; it has to deposit, or authorise",
+        "funds": "the requester can't put the price aside; it has to deposit, or authorise",
     }
 )
 _PROVIDER_SENTENCES: Mapping[str, str] = MappingProxyType(
@@ -105,13 +106,12 @@ class Context:
     """
     What the chain knows of a job and an offer at one moment.
 
-    `job_state` and `job_digest` are the job's slot (0 if there is none), `excluded` the providers
-    behind the digest in order, `bid_epoch` the requester's. `registry_bits` are those of
-    `requirement.unmet_bits`, `ask_bits` those of `ask_bits`. `check` is the verifier's quote at the
-    price of the offer, None if it refuses the job; `code_hash` the keccak of its code.
-    `requester_free` and `provider_free` are what JobEscrow may put aside of each side's free
-    balance, None without an authorisation. `count` is how many members of a signed batch are to be
-    matched together.
+    `job_state` and `job_digest` are the job's slot (0 if there is none), `excluded` the list behind
+    the digest, `bid_epoch` the requester's. `registry_bits` are those of `requirement.unmet_bits`,
+    `ask_bits` those of `ask_bits`. `check` is the verifier's quote at the price of the offer, None
+    if it refuses the job; `code_hash` the keccak of its code. `requester_free` and `provider_free`
+    are what JobEscrow may put aside of each side's free balance, None without an authorisation.
+    `count` is how many members of a signed batch are to be matched together.
     """
 
     now: int
@@ -129,7 +129,7 @@ class Context:
     attempt_max: int
     delay_max: int
     count: int = 1
-    excluded: Sequence[str] = ()
+    excluded: Sequence[Exclusion] = ()
     program_proof: Sequence[bytes] = ()
 
 
@@ -207,10 +207,8 @@ def weigh(terms: Terms, ask: Ask, context: Context) -> Verdict:
     quote = money.quote(terms, ask, check, context.policy.charge_bps, now)
 
     near = terms.final_deadline <= now + MAX_LIFE
-    funds = terms.price_cap * context.count if is_signed else 0
-    stake = quote.lock * context.count
-    if terms.requester == ask.provider:
-        stake += funds
+    held = 0 if is_signed else money.held_for(terms, context.excluded)
+    funds, stake = amounts(terms, ask, quote, held, context.count)
     requester = {
         "too_early": now < terms.valid_from or (is_signed and not near),
         "too_late": now > terms.final_deadline,
@@ -218,7 +216,7 @@ def weigh(terms: Terms, ask: Ask, context: Context) -> Verdict:
         "excluded": context.job_state <= OPEN and not _may_serve(ask.provider, context),
         "verifier_stopped": not context.policy.is_enabled,
         "not_open": context.job_state > OPEN or (is_signed and terms.epoch != context.bid_epoch),
-        "funds": is_signed and not _can_reserve(context.requester_free, funds),
+        "funds": funds > 0 and not _can_reserve(context.requester_free, funds),
     }
     accepted = verifier_terms(terms.verifier, context.code_hash, terms.settings)
     counterparties = (ZERO_ADDRESS, terms.requester, context.keeper)
@@ -240,6 +238,18 @@ def weigh(terms: Terms, ask: Ask, context: Context) -> Verdict:
         provider_bits=context.ask_bits | _sum(provider, _ASK_BIT),
         quote=quote,
     )
+
+
+def amounts(terms: Terms, ask: Ask, quote: Quote, held: int, count: int) -> tuple[int, int]:
+    """
+    What `count` matches at this quote put aside of the requester's free balance and of the
+    provider's, if `held` is put aside for the job already. Who serves itself needs both at once, as
+    its stake.
+    """
+    payment, stake = quote.total * count, quote.lock * count
+    if terms.requester == ask.provider:
+        stake = max(stake + payment - held, 0)
+    return max(payment - held, 0), stake
 
 
 def unmet(terms: Terms, ask: Ask, context: Context) -> tuple[int, int]:
@@ -273,7 +283,7 @@ def _reasons(
 
 def _may_serve(provider: str, context: Context) -> bool:
     known = excluded_hash(context.excluded) == context.job_digest
-    return known and provider not in context.excluded
+    return known and all(exclusion.provider != provider for exclusion in context.excluded)
 
 
 def _can_reserve(free: int | None, amount: int) -> bool:

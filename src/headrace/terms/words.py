@@ -351,6 +351,7 @@ _NODE: _Word = (
     ("benchmark", 32),
     ("", 152),
 )
+_EXCLUSION: _Word = (("provider", 160), ("", 16), ("held", 80))
 _FAULT_PROOF: _Word = (("hooks", 8), ("window", 32), ("reply", 24), ("follow", 24), ("", 8))
 
 
@@ -424,11 +425,27 @@ class FaultProofSettings(_PackedWord):
         return self.window + self.reply + self.follow
 
 
-def excluded_hash(providers: Iterable[str]) -> int:
-    """The 204-bit chain hash over excluded providers in the order they failed; 0 if none did."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion(_PackedWord):
+    """
+    A provider that a job has excluded because it failed or declined, and what has been `held` of
+    the requester's money for the job since then: the total of that attempt.
+    """
+
+    _WORD: ClassVar[_Word] = _EXCLUSION
+    _WIDTHS: ClassVar[Mapping[str, int]] = _widths([_EXCLUSION])
+
+    provider: str
+    held: int
+
+
+def excluded_hash(excluded: Iterable[Exclusion]) -> int:
+    """
+    The 204-bit chain hash over a job's exclusions in the order they came; 0 if there are none.
+    """
     chained = 0
-    for provider in providers:
-        chained = _digest(encode(["uint256", "address"], [chained, provider]))
+    for exclusion in excluded:
+        chained = _digest(chained.to_bytes(32) + exclusion.pack().to_bytes(32))
     return chained
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.market.book import Book, LiveAsk, OpenJob
-from headrace.terms.words import runs_program
+from headrace.terms.words import Exclusion, runs_program
 from tests.offchain.market.worlds import MAKERS, World
 from tests.offchain.terms.examples import PROGRAM, T0, UNIT, make_ask, make_terms
 
@@ -45,7 +45,8 @@ def test_adding_and_dropping_twice_is_once() -> None:
 def test_a_job_that_opens_again_replaces_itself() -> None:
     world = World()
     job = world.job()
-    again = replace(job, digest=5, excluded=(MAKERS[0],))
+    again = replace(job, digest=5, excluded=(Exclusion(provider=MAKERS[0], held=7),))
+    assert (job.held, again.held) == (job.terms.price_cap, 7)
     world.book.add_job(again)
     assert world.book.job(job.job_id) == again
 

@@ -13,7 +13,7 @@ from headrace.market.book import Book, LiveAsk, OpenJob
 from headrace.market.matching import NodeState, Snapshot, fits_from, judge, propose
 from headrace.terms.requirement import PROVIDER_BITS, REQUESTER_BITS
 from headrace.terms.unmet import CAPACITY, FUNDS, PRICE, STAKE, TOO_EARLY
-from headrace.terms.words import Requirement
+from headrace.terms.words import Exclusion, Requirement
 from tests.offchain.market.worlds import MAKERS, NODE, World, make_provider, worlds
 from tests.offchain.terms.examples import KEEPER, REQUESTER, T0, UNIT, address
 
@@ -56,7 +56,7 @@ def test_a_better_record_breaks_a_tie() -> None:
 
 def test_excluded_providers_are_passed_over() -> None:
     world = World()
-    job = world.job(excluded=(A,))
+    job = world.job(excluded=(Exclusion(provider=A, held=3 * UNIT),))
     world.ask(A, UNIT)
     other = world.ask(B, 2 * UNIT)
     plan = propose(world.book, world.snapshot)
@@ -141,7 +141,8 @@ def test_stake_is_given_once_across_nodes() -> None:
 
 
 def test_funds_of_signed_jobs_are_given_once() -> None:
-    world = World(free={REQUESTER: 30 * UNIT})
+    # The ramp is at 14 tokens; with charge and tip a match comes to 2.005.
+    world = World(free={REQUESTER: 2 * 2_005_000 - 1})
     world.job(state=0)
     world.job(state=0)
     world.job(state=1)  # its cap is put aside already
@@ -150,6 +151,9 @@ def test_funds_of_signed_jobs_are_given_once() -> None:
     plan = propose(world.book, world.snapshot)
     assert sorted(m.job.state for m in plan.matches) == [0, 1]
     assert FUNDS in [d.requester_bits for d in plan.drops]
+    assert {m.quote.total for m in plan.matches} == {2_005_000}
+    world.free[REQUESTER] += 1
+    assert len(propose(world.book, world.snapshot).matches) == 3
 
 
 def test_a_batch_takes_a_place_and_a_lock_for_each_member() -> None:
@@ -166,12 +170,49 @@ def test_a_batch_takes_a_place_and_a_lock_for_each_member() -> None:
     (drop,) = propose(world.book, world.snapshot).drops
     assert drop.provider_bits == STAKE
     world.free[A] = 9 * UNIT
-    world.free[REQUESTER] = 60 * UNIT - 1
+    world.free[REQUESTER] = 3 * 2_005_000 - 1
     (drop,) = propose(world.book, world.snapshot).drops
     assert drop.requester_bits == FUNDS
-    world.free[REQUESTER] = 60 * UNIT
+    world.free[REQUESTER] = 3 * 2_005_000
     (match,) = propose(world.book, world.snapshot).matches
     assert match.ask == ask
+
+
+def test_who_serves_itself_needs_both_sides_money() -> None:
+    world = World()
+    for _ in range(2):
+        world.job(state=0, requester=A)
+    world.ask(A, UNIT)
+    world.free[A] = 2 * (2_005_000 + 3 * UNIT) - 1
+    plan = propose(world.book, world.snapshot)
+    assert len(plan.matches) == 1
+    assert [drop.provider_bits for drop in plan.drops] == [STAKE]
+    world.free[A] += 1
+    assert len(pairs(world)) == 2
+
+
+def test_a_job_that_opens_again_pays_what_it_lacks() -> None:
+    world = World(free={REQUESTER: 4_999})
+    job = world.job(excluded=(Exclusion(provider=B, held=2 * UNIT),))
+    ask = world.ask(A, UNIT)
+    plan = propose(world.book, world.snapshot)
+    assert [drop.requester_bits for drop in plan.drops] == [FUNDS]
+    world.free[REQUESTER] += 1
+    assert pairs(world) == [(job, ask)]
+    del world.free[REQUESTER]  # without an authorisation only what is held can be used
+    assert pairs(world) == []
+    world.book.drop_job(job.job_id)
+    full = world.job(excluded=(Exclusion(provider=B, held=2_005_000),))
+    assert pairs(world) == [(full, ask)]
+
+
+def test_nobody_waits_for_a_total_that_will_not_be_there() -> None:
+    world = World(now=T0, free={REQUESTER: 12_080_000})
+    world.job(state=0, tip_share_bps=0)
+    world.ask(B, 12 * UNIT)
+    assert propose(world.book, world.snapshot).wake_at == T0 + 81
+    world.free[REQUESTER] -= 1
+    assert propose(world.book, world.snapshot).wake_at is None
 
 
 # ---- waiting for the ramp
@@ -195,7 +236,7 @@ def test_a_dear_offer_waits_for_the_ramp() -> None:
     assert pairs(world) == [(job, cheaper)]
     verdict = judge(job, dear, world.snapshot)
     assert verdict.requester_bits == PRICE
-    assert fits_from(job, dear, verdict, world.now) == T0 + 111
+    assert fits_from(job, dear, verdict, world.snapshot) == T0 + 111
 
 
 def test_a_job_that_is_not_valid_yet_waits() -> None:
@@ -205,6 +246,21 @@ def test_a_job_that_is_not_valid_yet_waits() -> None:
     plan = propose(world.book, world.snapshot)
     assert [d.requester_bits for d in plan.drops] == [TOO_EARLY]
     assert plan.wake_at == T0 + 50
+
+
+def test_a_bid_whose_deadline_is_too_far_waits() -> None:
+    far = T0 + 30 * 86_400 + 50
+    world = World(now=T0)
+    world.job(state=0, final_deadline=far)
+    world.ask(A, UNIT)
+    world.ask(B, UNIT, expiry=T0 + 49)
+    plan = propose(world.book, world.snapshot)
+    assert {d.requester_bits for d in plan.drops} == {TOO_EARLY}
+    assert plan.wake_at == T0 + 50
+    world = World(now=T0)
+    world.job(state=1, final_deadline=far)  # posted ones were checked when they were posted
+    world.ask(A, UNIT)
+    assert len(pairs(world)) == 1
 
 
 def test_nobody_waits_past_a_deadline_or_an_expiry() -> None:
@@ -236,9 +292,12 @@ def ledger(snapshot: Snapshot, chosen: list[tuple[OpenJob, LiveAsk]]) -> bool:
     for job, ask in chosen:
         quote = judge(job, ask, snapshot).quote
         places[ask.ask.provider, ask.ask.node] += job.count
-        money[ask.ask.provider] += quote.lock * job.count
-        if job.state == 0:
-            money[job.terms.requester] += job.terms.price_cap * job.count
+        payment, lock = quote.total * job.count, quote.lock * job.count
+        if job.terms.requester == ask.ask.provider:
+            money[ask.ask.provider] += max(payment + lock - job.held, 0)
+        else:
+            money[ask.ask.provider] += lock
+            money[job.terms.requester] += max(payment - job.held, 0)
     for (provider, index), taken in places.items():
         node = snapshot.providers[provider].nodes[index]
         if node.active + taken > (node.word >> 200 & 255):

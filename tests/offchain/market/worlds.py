@@ -10,7 +10,14 @@ from headrace.market.book import Book, LiveAsk, OpenJob
 from headrace.market.matching import NodeState, ProviderState, Snapshot, VerifierState
 from headrace.terms.money import CheckPrice, Policy
 from headrace.terms.requirement import ACTIVE, ProviderRecord
-from headrace.terms.words import Node, Requirement, Terms, excluded_hash, programs_root
+from headrace.terms.words import (
+    Exclusion,
+    Node,
+    Requirement,
+    Terms,
+    excluded_hash,
+    programs_root,
+)
 from tests.offchain.terms.examples import (
     CODE_HASH,
     KEEPER,
@@ -147,7 +154,7 @@ def worlds(draw: st.DrawFn) -> World:
             completions=draw(st.integers(0, 1)),
         )
         world.free[maker] = draw(st.integers(0, 60)) * UNIT
-    world.free[REQUESTER] = draw(st.integers(0, 60)) * UNIT
+    world.free[REQUESTER] = draw(st.integers(0, 30)) * UNIT
     for _ in range(draw(st.integers(1, 5))):
         state = draw(st.integers(0, 1))
         batch = state == 0 and draw(st.booleans())
@@ -157,7 +164,14 @@ def worlds(draw: st.DrawFn) -> World:
             requirement=Requirement(gpu_mask=draw(st.integers(0, 7))).pack(),
             price_start=draw(st.integers(0, 10)) * UNIT,
             price_cap=draw(st.integers(10, 20)) * UNIT,
-            excluded=tuple(draw(st.lists(st.sampled_from(MAKERS), max_size=1))) if state else (),
+            tip_fixed=draw(st.integers(0, 3)) * UNIT // 2,
+            tip_share_bps=draw(st.integers(0, 10)) * 1_000,
+            excluded=tuple(
+                Exclusion(
+                    provider=draw(st.sampled_from(MAKERS)), held=draw(st.integers(0, 8)) * UNIT
+                )
+                for _ in range(draw(st.integers(0, 2)) * state // 2)
+            ),
             inputs=tuple(bytes([i]) * 32 for i in range(draw(st.integers(1, 3)))) if batch else (),
         )
     for _ in range(draw(st.integers(0, 6))):

@@ -1,7 +1,7 @@
 """Digests, figures and unmet bits: the Python twins against the contracts, on the same facts."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -27,6 +27,7 @@ from headrace.terms.unmet import NOT_ON_RECORD, check_terms, unmet
 from headrace.terms.words import (
     ZERO_HASH,
     Ask,
+    Exclusion,
     FaultProofSettings,
     Requirement,
     Terms,
@@ -128,13 +129,8 @@ def test_exact_quote_equals_the_verifiers(system: System) -> None:
 # ---- figures and bits
 
 
-@dataclass(frozen=True)
-class Facts:
-    """One state of the chain, read once: what a keeper's snapshot would hold."""
-
-    system: System
-    snapshot: Snapshot
-    on_record: tuple[OpenJob, ...]
+def _excluded(attempt: Any) -> int:
+    return money.exclusion_after(attempt.record).pack()
 
 
 def _snapshot(system: System) -> Snapshot:
@@ -176,8 +172,9 @@ def _snapshot(system: System) -> Snapshot:
     def quote(terms: Terms, price: int) -> CheckPrice | None:
         if terms.settings >> 88 << 88 != HOOKS:
             return None
+        window, more = terms.settings & (2**32 - 1), (terms.settings >> 32) & (2**32 - 1)
         return CheckPrice(
-            levy=p.levy, lock_min=p.lock_factor * price, delay=terms.settings & (2**32 - 1)
+            levy=p.levy, lock_min=p.lock_factor * price, window=window, delay=window + more
         )
 
     policy = system.policy()
@@ -209,9 +206,7 @@ def facts(system: System) -> Any:
         system.expire(failed)
         failed_twice = system.match(system.post(max_attempts=4), system.ask(0))
         system.expire(failed_twice)
-        again = system.match(
-            failed_twice.terms, system.ask(2), excluded=[system.providers[0].address]
-        )
+        again = system.match(failed_twice.terms, system.ask(2), excluded=[_excluded(failed_twice)])
         system.expire(again)
         posted = system.post()
         running = system.match(system.post(), system.ask(2))
@@ -229,8 +224,11 @@ def facts(system: System) -> Any:
         for terms, excluded in (
             (posted, ()),
             (running.terms, ()),
-            (failed.terms, (system.providers[0].address,)),
-            (failed_twice.terms, (system.providers[0].address, system.providers[2].address)),
+            (failed.terms, (money.exclusion_after(failed.record),)),
+            (
+                failed_twice.terms,
+                tuple(map(money.exclusion_after, (failed_twice.record, again.record))),
+            ),
         ):
             slot = system.job(terms)
             jobs.append((terms, slot.state, slot.digest, excluded))
@@ -328,7 +326,8 @@ def test_unmet_and_quote_equal_the_contracts(facts: Any, data: st.DataObject) ->
     else:
         terms = replace(terms, **_change(draw, _terms_table(system, now)))
     if draw(st.integers(0, 7)) == 0:
-        excluded = draw(st.sampled_from([(), (system.providers[0].address,)]))
+        entry = Exclusion(provider=system.providers[0].address, held=draw(st.integers(0, 4 * UNIT)))
+        excluded = draw(st.sampled_from([(), (entry,)]))
     programs = draw(st.sampled_from(ASKS_LISTS))
     maker = draw(st.sampled_from([*system.providers, system.stranger]))
     ask = system.ask(
@@ -350,7 +349,7 @@ def test_unmet_and_quote_equal_the_contracts(facts: Any, data: st.DataObject) ->
         terms.pack(),
         ask.pack(),
         list(context.program_proof),
-        list(excluded),
+        [exclusion.pack() for exclusion in excluded],
         keeper,
     )
     expected = _or_reason(lambda: unmet(terms, ask, context))

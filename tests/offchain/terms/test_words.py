@@ -15,6 +15,7 @@ from headrace.terms import words
 from headrace.terms.words import (
     ZERO_ADDRESS,
     Ask,
+    Exclusion,
     FaultProofSettings,
     Node,
     Record,
@@ -229,9 +230,12 @@ def test_record_and_claim_digests(record: Record, commitment: bytes) -> None:
 
 
 def test_excluded_hash_is_a_chain() -> None:
-    one, two = address(1), address(2)
-    first = _keccak204(encode(["uint256", "address"], [0, one]))
-    second = _keccak204(encode(["uint256", "address"], [first, two]))
+    one = Exclusion(provider=address(1), held=7)
+    two = Exclusion(provider=address(2), held=2**80 - 1)
+    assert one.pack() == 1 << 96 | 7
+    assert Exclusion.unpack(two.pack()) == two
+    first = _keccak204(encode(["uint256", "uint256"], [0, one.pack()]))
+    second = _keccak204(encode(["uint256", "uint256"], [first, two.pack()]))
     assert excluded_hash([]) == 0
     assert excluded_hash([one]) == first
     assert excluded_hash([one, two]) == second != excluded_hash([two, one])
