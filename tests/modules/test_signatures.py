@@ -87,9 +87,7 @@ def test_any_65_bytes_as_the_python_twin(
 
 
 @pytest.mark.parametrize("length", [0, 1, 32, 63, 64, 66, 96, 97, 512])
-def test_only_65_bytes(
-    harness: Contract, alice: Account, signed: bytes, length: int
-) -> None:
+def test_only_65_bytes(harness: Contract, alice: Account, signed: bytes, length: int) -> None:
     """Neither the compact form of 64 bytes nor anything that begins like a signature."""
     cut = (signed + bytes(512))[:length]
     assert harness.key(DIGEST, cut) == ZERO_ADDRESS

@@ -10,9 +10,7 @@ def test_lets_exactly_these_books_reserve(bare: World, books: int) -> None:
     receipt = bare.vault.authorise(books, sender=bare.alice)
 
     given = [i for i in range(3) if books >> i & 1]
-    assert seen(receipt, bare.vault) == [
-        ("Authorised", bare.alice.address, i, True) for i in given
-    ]
+    assert seen(receipt, bare.vault) == [("Authorised", bare.alice.address, i, True) for i in given]
     assert bare.vault.account_of(bare.alice) == (100, 0, 0, books)
     assert [bare.vault.may_reserve(bare.alice, i) for i in range(3)] == [
         i in given for i in range(3)

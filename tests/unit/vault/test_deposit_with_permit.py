@@ -82,9 +82,7 @@ def test_books_are_optional(saver: World) -> None:
 def test_a_permit_that_somebody_sent_before_is_no_obstacle(saver: World) -> None:
     deadline = saver.chain.now() + 10
     v, r, s = sign_permit(saver.token, saver.alice, saver.vault, 500, deadline)
-    saver.token.permit(
-        saver.alice, saver.vault, 500, deadline, v, r, s, sender=saver.dave
-    )
+    saver.token.permit(saver.alice, saver.vault, 500, deadline, v, r, s, sender=saver.dave)
     saver.vault.deposit_with_permit(500, ESCROW, deadline, v, r, s, sender=saver.alice)
     assert saver.vault.account_of(saver.alice) == (500, 0, 0, ESCROW)
 

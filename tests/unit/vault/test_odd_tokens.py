@@ -91,9 +91,7 @@ def test_less_than_the_amount_is_refused(odd: Odd, mode: int) -> None:
     with reverts("vault: not the amount came in"):
         odd.vault.deposit_and_authorise(500, 1, sender=odd.alice)
     with reverts("vault: not the amount came in"):
-        odd.vault.deposit_with_permit(
-            500, 1, 0, 27, bytes(32), bytes(32), sender=odd.alice
-        )
+        odd.vault.deposit_with_permit(500, 1, 0, 27, bytes(32), bytes(32), sender=odd.alice)
     odd.assert_whole()
 
 

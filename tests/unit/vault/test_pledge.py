@@ -11,9 +11,7 @@ def at(index: int, amount: int) -> list[int]:
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_both_sides_are_in_the_lockers_lane_and_nothing_is_logged(
-    world: World, index: int
-) -> None:
+def test_both_sides_are_in_the_lockers_lane_and_nothing_is_logged(world: World, index: int) -> None:
     book = world.books[index]
     receipt = world.vault.pledge(world.alice, 0, 300, world.bob, 700, sender=book)
 

@@ -25,9 +25,7 @@ def test_gives_back_to_what_is_free(world: World, index: int) -> None:
         (2, "vault: not enough in the book"),
     ],
 )
-def test_gives_back_what_it_has_reserved_and_no_more(
-    world: World, index: int, reason: str
-) -> None:
+def test_gives_back_what_it_has_reserved_and_no_more(world: World, index: int, reason: str) -> None:
     for book in world.books:
         world.vault.reserve(world.alice, 300, sender=book)
     for amount in (301, 2**80, 2**176, 2**256 - 300):

@@ -25,9 +25,7 @@ class Split:
 WHOLE = Split(600, 300, 0, 100, 80, 60, 40, 20)
 
 
-def settle(
-    world: World, split: Split, *parties: Any, book: Any = None, **options: Any
-) -> Receipt:
+def settle(world: World, split: Split, *parties: Any, book: Any = None, **options: Any) -> Receipt:
     account, payer, first, second = parties or (world.bob, world.alice, world.carol, world.dave)
     return world.vault.settle(
         account,

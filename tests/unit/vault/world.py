@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.harness import Account, Chain, Contract, Receipt
+from tests.harness import Chain, Contract, Receipt
 
 ESCROW, REGISTRY, THIRD = 1, 2, 4
 ALL = ESCROW | REGISTRY | THIRD
