@@ -314,7 +314,7 @@ def _ask_table(system: System, now: int) -> dict[str, st.SearchStrategy[Any]]:
 
 
 @given(data=st.data())
-@settings(max_examples=120)
+@settings(max_examples=250)
 def test_unmet_and_quote_equal_the_contracts(facts: Any, data: st.DataObject) -> None:
     system, snapshot, jobs = facts
     now, draw = snapshot.now, data.draw
