@@ -8,13 +8,16 @@ names the field.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import lru_cache
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 from eth_abi.abi import encode
-from eth_utils.address import is_checksum_address, to_checksum_address
 from eth_utils.crypto import keccak
+
+from headrace.terms.packing import PackedStruct, PackedWord, Struct, Word, widths_of
+from headrace.terms.packing import checked_address as checked_address
+from headrace.terms.packing import checked_hash as checked_hash
+from headrace.terms.packing import checked_uint as checked_uint
 
 ZERO_ADDRESS = "0x" + "00" * 20
 ZERO_HASH = bytes(32)
@@ -22,156 +25,7 @@ DIGEST_BITS = 204
 # The longest proof that `match` takes.
 MAX_PROOF = 8
 
-# A word as its fields with their widths in bits; "" is spare. An address is 160 bits.
-_Word = tuple[tuple[str, int], ...]
-# A struct as its members: a packed word, or the name of a field that takes a whole word.
-_Struct = tuple[_Word | str, ...]
-
-
-@lru_cache(maxsize=4096)
-def _checksummed(name: str, value: str) -> str:
-    try:
-        address = to_checksum_address(value)
-    except (ValueError, TypeError):
-        raise ValueError(f"{name}: {value!r} is not an address") from None
-    digits = value[2:]
-    if digits not in (digits.lower(), digits.upper()) and not is_checksum_address(value):
-        raise ValueError(f"{name}: {value} has a wrong checksum")
-    return address
-
-
-def checked_address(name: str, value: object) -> str:
-    """`value` as a checksummed address; ValueError naming `name` if it is not one."""
-    if not isinstance(value, str) or not value.startswith("0x"):
-        raise ValueError(f"{name}: {value!r} is not an address")
-    return _checksummed(name, value)
-
-
-def checked_hash(name: str, value: object) -> bytes:
-    """`value` if it is 32 bytes; ValueError naming `name` otherwise."""
-    if not isinstance(value, bytes) or len(value) != 32:
-        raise ValueError(f"{name}: expected 32 bytes, got {value!r}")
-    return bytes(value)
-
-
-def checked_uint(name: str, value: object, bits: int) -> int:
-    """`value` if it is an integer of at most `bits` bits; ValueError naming `name` otherwise."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{name}: expected an integer, got {value!r}")
-    if not 0 <= value < 1 << bits:
-        raise ValueError(f"{name}: {value} does not fit {bits} bits")
-    return int(value)
-
-
-def _join(word: _Word, values: Mapping[str, Any]) -> int:
-    packed = 0
-    for name, bits in word:
-        value = values[name] if name else 0
-        packed = packed << bits | (int(value, 16) if isinstance(value, str) else value)
-    return packed
-
-
-def _split(word: _Word, packed: int, where: str) -> dict[str, Any]:
-    rest = checked_uint(where, packed, 256)
-    values: dict[str, Any] = {}
-    for name, bits in reversed(word):
-        part = rest & ((1 << bits) - 1)
-        rest >>= bits
-        if not name:
-            if part:
-                raise ValueError(f"{where}: spare bits are set")
-        elif bits == 160:
-            values[name] = _checksummed(name, f"0x{part:040x}")
-        else:
-            values[name] = part
-    return values
-
-
-class _Fields:
-    """Checks each field of a dataclass against the width that its layout gives it."""
-
-    __slots__ = ()
-    _WIDTHS: ClassVar[Mapping[str, int]]
-
-    def __post_init__(self) -> None:
-        for name, value in self._values().items():
-            bits = self._WIDTHS.get(name)
-            checked: object
-            if bits is None:
-                checked = checked_hash(name, value)
-            elif bits == 160:
-                checked = checked_address(name, value)
-            else:
-                checked = checked_uint(name, value, bits)
-            if checked is not value:
-                object.__setattr__(self, name, checked)
-
-    def _values(self) -> dict[str, Any]:
-        names = (field.name for field in fields(self))  # type: ignore[arg-type]
-        return {name: getattr(self, name) for name in names}
-
-
-class _Packed(_Fields):
-    """A dataclass that is a struct on chain."""
-
-    __slots__ = ()
-    _LAYOUT: ClassVar[_Struct]
-
-    def pack(self) -> tuple[int | bytes, ...]:
-        """The struct as calldata wants it: a tuple of integers and 32-byte strings."""
-        values = self._values()
-        return tuple(
-            values[part] if isinstance(part, str) else _join(part, values) for part in self._LAYOUT
-        )
-
-    @classmethod
-    def unpack(cls, packed: Sequence[Any]) -> Self:
-        """
-        The fields of a struct as `pack` gives it (or as web3 decodes it). ValueError if it has the
-        wrong length or a spare bit is set.
-        """
-        if len(packed) != len(cls._LAYOUT):
-            raise ValueError(
-                f"{cls.__name__}: expected {len(cls._LAYOUT)} words, got {len(packed)}"
-            )
-        values: dict[str, Any] = {}
-        for index, (part, member) in enumerate(zip(cls._LAYOUT, packed, strict=True)):
-            if isinstance(part, str):
-                values[part] = bytes(member) if isinstance(member, bytes) else member
-            else:
-                values |= _split(part, member, f"{cls.__name__} word {index}")
-        return cls(**values)
-
-
-class _PackedWord(_Fields):
-    """A dataclass that is one word, or the low `_BITS` of one, on chain."""
-
-    __slots__ = ()
-    _WORD: ClassVar[_Word]
-
-    def pack(self) -> int:
-        """The word."""
-        return _join(self._WORD, self._values())
-
-    @classmethod
-    def unpack(cls, packed: int) -> Self:
-        """The fields of a word; ValueError if it is too long or a spare bit is set."""
-        bits = sum(width for _, width in cls._WORD)
-        checked_uint(cls.__name__, packed, bits)
-        return cls(**_split(cls._WORD, packed, cls.__name__))
-
-
-def _widths(
-    layout: Iterable[_Word | str], whole: Mapping[str, int] | None = None
-) -> dict[str, int]:
-    widths = dict(whole or {})
-    for part in layout:
-        if not isinstance(part, str):
-            widths |= {name: bits for name, bits in part if name}
-    return widths
-
-
-_TERMS: _Struct = (
+_TERMS: Struct = (
     (
         ("requester", 160),
         ("final_deadline", 40),
@@ -200,7 +54,7 @@ _TERMS: _Struct = (
         ("salt", 128),
     ),
 )
-_ASK: _Struct = (
+_ASK: Struct = (
     (("provider", 160), ("expiry", 40), ("epoch", 24), ("lane", 8), ("node", 8), ("", 16)),
     (("price_base", 80), ("price_per_unit", 80), ("max_lock", 80), ("", 16)),
     (
@@ -215,7 +69,7 @@ _ASK: _Struct = (
     "verifier_terms",
     (("counterparty", 160), ("", 96)),
 )
-_RECORD: _Struct = (
+_RECORD: Struct = (
     (("requester", 160), ("price", 80), ("no_show_bps", 16)),
     (("provider", 160), ("lock", 80), ("node", 8), ("max_attempts", 4), ("declines", 4)),
     (("keeper", 160), ("tip", 80), ("charge_bps", 16)),
@@ -234,11 +88,11 @@ _RECORD: _Struct = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms(_Packed):
+class Terms(PackedStruct):
     """What a requester wants. Its EIP-712 digest (`terms.eip712`) is the job's id."""
 
-    _LAYOUT: ClassVar[_Struct] = _TERMS
-    _WIDTHS: ClassVar[Mapping[str, int]] = _widths(_TERMS, {"requirement": 256})
+    _LAYOUT: ClassVar[Struct] = _TERMS
+    _WIDTHS: ClassVar[Mapping[str, int]] = widths_of(_TERMS, {"requirement": 256})
 
     requester: str
     verifier: str
@@ -266,13 +120,13 @@ class Terms(_Packed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask(_Packed):
+class Ask(PackedStruct):
     """
     What a provider offers with one node. A job's price is `price_base + price_per_unit * units`.
     """
 
-    _LAYOUT: ClassVar[_Struct] = _ASK
-    _WIDTHS: ClassVar[Mapping[str, int]] = _widths(_ASK)
+    _LAYOUT: ClassVar[Struct] = _ASK
+    _WIDTHS: ClassVar[Mapping[str, int]] = widths_of(_ASK)
 
     provider: str
     node: int
@@ -294,14 +148,14 @@ class Ask(_Packed):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record(_Packed):
+class Record(PackedStruct):
     """
     What was agreed at a match. The job's slot holds its hash, so every later move passes it back.
     `operator` has signed the ask and may claim; in the `window`, seconds, a claim can be contested.
     """
 
-    _LAYOUT: ClassVar[_Struct] = _RECORD
-    _WIDTHS: ClassVar[Mapping[str, int]] = _widths(_RECORD, {"excluded": DIGEST_BITS})
+    _LAYOUT: ClassVar[Struct] = _RECORD
+    _WIDTHS: ClassVar[Mapping[str, int]] = widths_of(_RECORD, {"excluded": DIGEST_BITS})
 
     requester: str
     price: int
@@ -328,7 +182,7 @@ class Record(_Packed):
     excluded: int = 0
 
 
-_REQUIREMENT: _Word = (
+_REQUIREMENT: Word = (
     ("gpu_mask", 96),
     ("region_mask", 32),
     ("min_vram_gib", 16),
@@ -340,7 +194,7 @@ _REQUIREMENT: _Word = (
     ("max_fault_bps", 16),
     ("min_weight", 24),
 )
-_NODE: _Word = (
+_NODE: Word = (
     ("gpu_model", 16),
     ("vram_gib", 16),
     ("gpu_count", 8),
@@ -351,20 +205,20 @@ _NODE: _Word = (
     ("benchmark", 32),
     ("", 152),
 )
-_EXCLUSION: _Word = (("provider", 160), ("", 16), ("held", 80))
-_FAULT_PROOF: _Word = (("hooks", 8), ("window", 32), ("reply", 24), ("follow", 24), ("", 8))
+_EXCLUSION: Word = (("provider", 160), ("", 16), ("held", 80))
+_FAULT_PROOF: Word = (("hooks", 8), ("window", 32), ("reply", 24), ("follow", 24), ("", 8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement(_PackedWord):
+class Requirement(PackedWord):
     """
     What a job asks of a node and its provider; the default asks nothing. Bit m of a mask lets model
     or region m pass, and a mask of zero all. Zero as `max_latency_class` or `max_fault_bps` is no
     limit; `min_weight` is in units of 2**16 of good weight; flag bit 0 is attestation.
     """
 
-    _WORD: ClassVar[_Word] = _REQUIREMENT
-    _WIDTHS: ClassVar[Mapping[str, int]] = _widths([_REQUIREMENT])
+    _WORD: ClassVar[Word] = _REQUIREMENT
+    _WIDTHS: ClassVar[Mapping[str, int]] = widths_of([_REQUIREMENT])
 
     gpu_mask: int = 0
     region_mask: int = 0
@@ -379,15 +233,15 @@ class Requirement(_PackedWord):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node(_PackedWord):
+class Node(PackedWord):
     """
     What a node is. `capacity` is how many jobs it runs at once (0: no such node), latency class 1
     is best.
     """
 
     MAX_CAPACITY: ClassVar[int] = 63
-    _WORD: ClassVar[_Word] = _NODE
-    _WIDTHS: ClassVar[Mapping[str, int]] = _widths([_NODE])
+    _WORD: ClassVar[Word] = _NODE
+    _WIDTHS: ClassVar[Mapping[str, int]] = widths_of([_NODE])
 
     gpu_model: int
     vram_gib: int
@@ -399,20 +253,20 @@ class Node(_PackedWord):
     benchmark: int = 0
 
     def __post_init__(self) -> None:
-        _PackedWord.__post_init__(self)
+        PackedWord.__post_init__(self)
         if self.capacity > self.MAX_CAPACITY:
             raise ValueError(f"capacity: {self.capacity} is above {self.MAX_CAPACITY}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaultProofSettings(_PackedWord):
+class FaultProofSettings(PackedWord):
     """
     The settings of policy `exact` in 96 bits, all seconds: `window` for the first demand or proof,
     `reply` for the answer to a demand, `follow` for a proof after it. FaultProof wants no hooks.
     """
 
-    _WORD: ClassVar[_Word] = _FAULT_PROOF
-    _WIDTHS: ClassVar[Mapping[str, int]] = _widths([_FAULT_PROOF])
+    _WORD: ClassVar[Word] = _FAULT_PROOF
+    _WIDTHS: ClassVar[Mapping[str, int]] = widths_of([_FAULT_PROOF])
 
     window: int
     reply: int
@@ -426,14 +280,14 @@ class FaultProofSettings(_PackedWord):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exclusion(_PackedWord):
+class Exclusion(PackedWord):
     """
     A provider that a job has excluded because it failed or declined, and what has been `held` of
     the requester's money for the job since then: the total of that attempt.
     """
 
-    _WORD: ClassVar[_Word] = _EXCLUSION
-    _WIDTHS: ClassVar[Mapping[str, int]] = _widths([_EXCLUSION])
+    _WORD: ClassVar[Word] = _EXCLUSION
+    _WIDTHS: ClassVar[Mapping[str, int]] = widths_of([_EXCLUSION])
 
     provider: str
     held: int
