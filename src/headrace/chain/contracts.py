@@ -13,7 +13,7 @@ from headrace.chain.abi import Call
 from headrace.chain.contract import LATEST, Contract, Owned, read_many
 from headrace.chain.rpc import BlockTag
 from headrace.chain.views import Account, JobState, Policy, Provider, Slot
-from headrace.terms.words import Ask, Node, Record, Terms
+from headrace.terms.words import Ask, Exclusion, Node, Record, Terms
 
 
 class Token(Contract):
@@ -179,6 +179,10 @@ class ProviderRegistry(Owned):
         """Revoke the asks of one lane."""
         return self.call("revoke_lane", provider, lane)
 
+    def sweep(self, provider: str) -> Call:
+        """Send on to the sink what was kept for it of a provider's final jobs."""
+        return self.call("sweep", provider)
+
     def begin_exit(self) -> Call:
         """Take no more matches and let the bond thaw."""
         return self.call("begin_exit")
@@ -219,9 +223,9 @@ class JobEscrow(Owned):
         """Open a job."""
         return self.call("post_job", terms)
 
-    def cancel(self, terms: Terms) -> Call:
-        """Close a job that nobody works on."""
-        return self.call("cancel", terms)
+    def cancel(self, terms: Terms, excluded: Sequence[Exclusion]) -> Call:
+        """Close a job that nobody works on; `excluded` as for `match`."""
+        return self.call("cancel", terms, list(excluded))
 
     def revoke_bids(self) -> Call:
         """Revoke every bid that was signed and isn't matched."""
@@ -234,9 +238,12 @@ class JobEscrow(Owned):
         ask: Ask,
         ask_signature: bytes,
         program_proof: Sequence[bytes],
-        excluded: Sequence[str],
+        excluded: Sequence[Exclusion],
     ) -> Call:
-        """Put a job and an offer together; `bid_signature` is empty for a job on record."""
+        """
+        Put a job and an offer together; `bid_signature` is empty for a job on record, `excluded`
+        are the job's exclusions so far, in order.
+        """
         proof, others = list(program_proof), list(excluded)
         return self.call("match", terms, bid_signature, ask, ask_signature, proof, others)
 

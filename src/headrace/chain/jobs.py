@@ -16,7 +16,8 @@ from headrace.chain.contracts import JobEscrow
 from headrace.chain.db import ChainDb
 from headrace.chain.follower import Step
 from headrace.chain.views import JobState
-from headrace.terms.words import Record, Terms, claim_id
+from headrace.terms.money import exclusion_after
+from headrace.terms.words import Exclusion, Record, Terms, claim_id
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class Attempt:
     """
     One provider's try at a job. `outcome` is running, claimed, final, refuted, expired, declined or
     voided; the amounts say where its slash went, in token units. `refuter` is who convicted; for an
-    expired attempt `keeper` is who ended it. `txs` are the transactions of match, claim and end.
+    expired attempt `keeper` is who ended it. `txs` are the transactions of its moves, from match to end.
     """
 
     record: Record
@@ -48,9 +49,9 @@ class Attempt:
 class Job:
     """
     A job as the events tell it. `attempt` counts those used or running (a declined one is neither),
-    `excluded` are the providers that failed, in order. `record` is that of the attempt that runs,
-    or of the last one if none does; `posted_in` is the number of the block that showed the job
-    first.
+    `excluded` are the exclusions that `match` and `cancel` want. `record` is that of the attempt
+    that runs, or of the last one if none does; `posted_in` is the number of the block that showed
+    the job first.
     """
 
     id: bytes
@@ -59,7 +60,7 @@ class Job:
     state: JobState = JobState.OPEN
     attempt: int = 0
     declines: int = 0
-    excluded: tuple[str, ...] = ()
+    excluded: tuple[Exclusion, ...] = ()
     batch_id: bytes | None = None
     attempts: tuple[Attempt, ...] = ()
     cancel_tx: bytes | None = None
@@ -83,7 +84,7 @@ class Job:
     def provider(self) -> str | None:
         """Who runs the job now; None while it is open or over."""
         record = self.record
-        is_held = self.state in (JobState.MATCHED, JobState.CLAIMED)
+        is_held = self.state == JobState.MATCHED or self.state.is_claimed
         return record.provider if record is not None and is_held else None
 
     @property
@@ -106,7 +107,7 @@ class Job:
     def claim_id(self) -> bytes | None:
         """What the verifier calls the claim; None while there is none."""
         record = self.record
-        if record is None or self.state != JobState.CLAIMED:
+        if record is None or not self.state.is_claimed:
             return None
         return claim_id(self.id, self.attempt, record.provider)
 
@@ -215,6 +216,8 @@ class JobBook:
                 terms=Terms.unpack(event.args["terms"]),
                 posted_in=event.log.block_number,
             )
+        elif event.name == "BidMatched":
+            job = _bid(event)
         elif event.name == "MemberMatched":
             job = self._member(event)
         elif event.name == "Cancelled" and event.args["job_id"] not in self.jobs:
@@ -257,6 +260,15 @@ class JobBook:
         )
 
 
+def _bid(event: Event) -> Job:
+    job = Job(
+        id=event.args["job_id"],
+        terms=Terms.unpack(event.args["terms"]),
+        posted_in=event.log.block_number,
+    )
+    return _matched(job, event)
+
+
 def _matched(job: Job, event: Event) -> Job:
     record = Record.unpack(event.args["record"])
     attempt = Attempt(record, event.args["ask_hash"], txs=(event.log.tx_hash,))
@@ -280,6 +292,10 @@ def _claimed(job: Job, event: Event) -> Job:
             claimed_at=event.log.timestamp,
         ),
     )
+
+
+def _contested(job: Job, event: Event) -> Job:
+    return replace(job, state=JobState.CONTESTED, attempts=_last(job, event, "claimed"))
 
 
 def _finalised(job: Job, event: Event) -> Job:
@@ -314,7 +330,7 @@ def _cancelled(job: Job, event: Event) -> Job:
 def _reopened(job: Job, event: Event, closed: JobState, attempts: tuple[Attempt, ...]) -> Job:
     if not event.args["is_open"]:
         return replace(job, state=closed, attempts=attempts)
-    excluded = (*job.excluded, attempts[-1].record.provider)
+    excluded = (*job.excluded, exclusion_after(attempts[-1].record))
     return replace(job, state=JobState.OPEN, attempts=attempts, excluded=excluded)
 
 
@@ -331,6 +347,7 @@ def _amounts(event: Event, *names: str) -> dict[str, Any]:
 _MOVES: dict[str, Callable[[Job, Event], Job]] = {
     "Matched": _matched,
     "Claimed": _claimed,
+    "Contested": _contested,
     "Finalised": _finalised,
     "Voided": _voided,
     "Declined": _declined,

@@ -7,7 +7,7 @@ from headrace.chain.abi import Call
 from headrace.chain.contract import LATEST, Contract
 from headrace.chain.rpc import BlockTag
 from headrace.chain.views import ClaimRef, Dispute, DisputeStatus, Model, Outcome, Quote, Verdict
-from headrace.terms.words import Ask, Record, Terms
+from headrace.terms.words import Ask, Exclusion, Record, Terms
 
 # A struct of IFaultProof.vyi: a tuple of its members, or an object whose `pack` gives it.
 Struct = Any
@@ -31,7 +31,7 @@ class MatchRules(Contract):
         terms: Terms,
         ask: Ask,
         program_proof: Sequence[bytes],
-        excluded: Sequence[str],
+        excluded: Sequence[Exclusion],
         keeper: str,
         block: BlockTag = LATEST,
     ) -> tuple[int, int]:

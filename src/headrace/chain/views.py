@@ -8,7 +8,10 @@ from headrace.terms.words import Record, Terms
 
 
 class JobState(IntEnum):
-    """What a job's slot says; NONE if the contract has never heard of it."""
+    """
+    What a job's slot says; NONE if the contract has never heard of it. A CLAIMED job is CONTESTED
+    once its verifier has to be asked before it ends.
+    """
 
     NONE = 0
     OPEN = 1
@@ -18,11 +21,17 @@ class JobState(IntEnum):
     REFUTED = 5
     EXPIRED = 6
     CANCELLED = 7
+    CONTESTED = 8
 
     @property
     def is_live(self) -> bool:
         """Whether somebody still has a move to make."""
-        return self in (JobState.OPEN, JobState.MATCHED, JobState.CLAIMED)
+        return self in (JobState.OPEN, JobState.MATCHED, JobState.CLAIMED, JobState.CONTESTED)
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a claim waits for its end."""
+        return self in (JobState.CLAIMED, JobState.CONTESTED)
 
 
 class Verdict(IntEnum):
@@ -77,7 +86,8 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A job's slot. `time`: OPEN declines so far; MATCHED the claim's last second; CLAIMED when."""
+    """A job's slot. `time`: OPEN declines so far; MATCHED the claim's last second;
+    CLAIMED and CONTESTED when it was claimed."""
 
     state: JobState
     attempt: int

@@ -56,7 +56,12 @@ def test_says_what_is_wrong(folder):
         accounts.load(folder, "a", "right")
     path.chmod(0o600)
     content = json.loads(path.read_text())
-    for damage in ("{", "[]", json.dumps({"address": content["address"]}), '{"address": "a", "crypto": 1}'):
+    for damage in (
+        "{",
+        "[]",
+        json.dumps({"address": content["address"]}),
+        '{"address": "a", "crypto": 1}',
+    ):
         path.write_text(damage)
         with pytest.raises(UsageError, match=str(path)):
             accounts.load(folder, "a", "right")

@@ -39,7 +39,10 @@ def test_secrets_are_better_in_files(monkeypatch, tmp_path):
     monkeypatch.setenv("HEADRACE_RPC_URL_FILE", str(url))
     monkeypatch.setenv("HEADRACE_PASSPHRASE_FILE", str(phrase))
     found = settings.load()
-    assert (found.url(), found.passphrase_of_account()) == ("https://node.example/KEY", "open sesame")
+    assert (found.url(), found.passphrase_of_account()) == (
+        "https://node.example/KEY",
+        "open sesame",
+    )
     assert "sesame" not in repr(found)
     assert settings.load(rpc_url="http://u:hidden@x").rpc_url.get_secret_value().endswith("@x")
     assert "hidden" not in repr(settings.load(rpc_url="http://u:hidden@x"))
@@ -90,7 +93,9 @@ def test_a_line_is_json_with_the_extras_in_their_own_fields(lines):
 
 def test_secrets_and_urls_are_struck_out_wherever_they_are(lines):
     log = logging.getLogger("other.library")
-    log.warning("GET https://me:pw@node.io:8443/v3/KEY?a=1 with open sesame", extra={"u": "wss://h/KEY"})
+    log.warning(
+        "GET https://me:pw@node.io:8443/v3/KEY?a=1 with open sesame", extra={"u": "wss://h/KEY"}
+    )
     try:
         raise ValueError("at (http://node.io/v3/KEY) open sesame")
     except ValueError:

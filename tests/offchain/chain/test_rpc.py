@@ -31,7 +31,7 @@ class Node:
                 node.connections += 1
                 super().setup()
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 node.bodies.append(body)
                 answer = node.reply(body)
@@ -102,20 +102,20 @@ def test_keeps_one_connection_and_the_order_of_a_batch(node, rpc):
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("code", "message", "data", "reason"),
     [
-        ({"code": 3, "message": "execution reverted: x", "data": error_string("vault: y")}, "vault: y"),
-        ({"code": -32000, "message": "execution reverted", "data": {"data": error_string("z")}}, "z"),
-        ({"code": 3, "message": "execution reverted: only words"}, "only words"),
-        ({"code": 3, "message": "execution reverted", "data": "0x"}, "reverted without a reason"),
-        ({"code": 3, "message": "execution reverted", "data": "0x4e487b71" + "11".rjust(64, "0")}, "panic 0x11"),
-        ({"code": 3, "message": "execution reverted", "data": "0xdeadbeef"}, "reverted with 0xdeadbeef"),
-        ({"code": 3, "message": "execution reverted", "data": "0x08c379a0ff"}, "reverted with 0x08c379a0"),
-        ({"code": 3, "message": "execution reverted", "data": "no hex"}, "reverted without a reason"),
+        (3, "execution reverted: x", error_string("vault: y"), "vault: y"),
+        (-32000, "execution reverted", {"data": error_string("z")}, "z"),
+        (3, "execution reverted: only words", None, "only words"),
+        (3, "execution reverted", "0x", "reverted without a reason"),
+        (3, "execution reverted", "0x4e487b71" + "11".rjust(64, "0"), "panic 0x11"),
+        (3, "execution reverted", "0xdeadbeef", "reverted with 0xdeadbeef"),
+        (3, "execution reverted", "0x08c379a0ff", "reverted with 0x08c379a0"),
+        (3, "execution reverted", "no hex", "reverted without a reason"),
     ],
-)  # fmt: skip
-def test_a_revert_is_rejected_with_its_reason(node, rpc, error, reason):
-    node.fails(**error)
+)
+def test_a_revert_is_rejected_with_its_reason(node, rpc, code, message, data, reason):
+    node.fails(code=code, message=message, data=data)
     with pytest.raises(Rejected) as caught:
         rpc.eth_call("0x" + "00" * 20, b"")
     assert caught.value.reason == reason
