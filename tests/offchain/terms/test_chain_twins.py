@@ -129,10 +129,6 @@ def test_exact_quote_equals_the_verifiers(system: System) -> None:
 # ---- figures and bits
 
 
-def _excluded(attempt: Any) -> int:
-    return money.exclusion_after(attempt.record).pack()
-
-
 def _snapshot(system: System) -> Snapshot:
     p, now = system.parameters, system.chain.now()
     providers = {}
@@ -206,7 +202,9 @@ def facts(system: System) -> Any:
         system.expire(failed)
         failed_twice = system.match(system.post(max_attempts=4), system.ask(0))
         system.expire(failed_twice)
-        again = system.match(failed_twice.terms, system.ask(2), excluded=[_excluded(failed_twice)])
+        again = system.match(
+            failed_twice.terms, system.ask(2), excluded=[money.exclusion_after(failed_twice.record)]
+        )
         system.expire(again)
         posted = system.post()
         running = system.match(system.post(), system.ask(2))
