@@ -27,9 +27,9 @@ def test_ramp_is_the_twins(harness: Contract, terms: Terms, after: int) -> None:
 
 @given(terms=words_of.sane_terms(), saved=amounts)
 def test_tip_is_the_twins(harness: Contract, terms: Terms, saved: int) -> None:
-    assert harness.tip(
-        saved, terms.tip_fixed, terms.tip_share_bps, terms.tip_max
-    ) == money.tip_of(terms, saved)
+    assert harness.tip(saved, terms.tip_fixed, terms.tip_share_bps, terms.tip_max) == money.tip_of(
+        terms, saved
+    )
 
 
 @given(lock_min=amounts, damage_cap=amounts)
