@@ -22,7 +22,15 @@ from eth_account import Account as Signer
 from eth_utils import keccak
 
 from headrace.terms import eip712, money, words
-from headrace.terms.words import ZERO_ADDRESS, ZERO_HASH, Ask, Node, Record, Terms
+from headrace.terms.words import (
+    ZERO_ADDRESS,
+    ZERO_HASH,
+    Ask,
+    Exclusion,
+    Node,
+    Record,
+    Terms,
+)
 from tests.abi import checksum
 from tests.harness import Account, Chain, Contract, Receipt
 
@@ -91,6 +99,11 @@ class Attempt:
     def claim_id(self) -> bytes:
         """What its verifier calls the claim."""
         return words.claim_id(self.job_id, self.number, self.record.provider)
+
+    @property
+    def exclusion(self) -> Exclusion:
+        """What a job that opens again after it adds to its list of excluded providers."""
+        return money.exclusion_after(self.record)
 
     @property
     def ends(self) -> int:
@@ -359,7 +372,7 @@ class System:
         bid: bytes | None = None,
         ask_signature: bytes | None = None,
         proof: Sequence[bytes] = (),
-        excluded: Iterable[str] = (),
+        excluded: Iterable[Exclusion] = (),
         keeper: Account | None = None,
         timestamp: int | None = None,
     ) -> Attempt:
@@ -377,7 +390,7 @@ class System:
             ask.pack(),
             self.sign_ask(ask) if ask_signature is None else ask_signature,
             list(proof),
-            list(excluded),
+            [exclusion.pack() for exclusion in excluded],
             sender=keeper or self.keepers[0],
             timestamp=timestamp,
         )
@@ -488,10 +501,19 @@ class System:
         options = {"sender": self.keepers[2]} | options
         return self.escrow.expire(attempt.job_id, attempt.record.pack(), **options)
 
-    def cancel(self, terms: Terms, sender: Account | None = None, **options: Any) -> Receipt:
+    def cancel(
+        self,
+        terms: Terms,
+        sender: Account | None = None,
+        excluded: Iterable[Exclusion] = (),
+        timestamp: int | None = None,
+    ) -> Receipt:
         """Cancels as the requester."""
         return self.escrow.cancel(
-            terms.pack(), sender=sender or self.account_at(terms.requester), **options
+            terms.pack(),
+            [exclusion.pack() for exclusion in excluded],
+            sender=sender or self.account_at(terms.requester),
+            timestamp=timestamp,
         )
 
     # -- in fewer words --

@@ -1,23 +1,19 @@
 """Cancelling: an open job closes and the money comes back; a signed bid is revoked for good."""
 
+from dataclasses import replace
+
 import pytest
 
+from headrace.terms.words import Exclusion
 from tests.harness import reverts
-from tests.models.job_money import Moves
-from tests.system import CANCELLED, CLAIMED, FINAL, MATCHED, OPEN, System
+from tests.models.job_money import Moves, cancelled, total
+from tests.system import CANCELLED, CLAIMED, FINAL, MATCHED, OPEN, UNIT, System
 from tests.unit.job_escrow.conftest import Books
-
-
-def released(terms: object) -> Moves:
-    moves = Moves()
-    moves.escrow[terms.requester] -= terms.price_cap
-    moves.free[terms.requester] += terms.price_cap
-    return moves
 
 
 def test_gives_the_reserve_back(system: System, books: Books) -> None:
     terms = system.post()
-    with books(released(terms)):
+    with books(cancelled(terms)):
         receipt = system.cancel(terms)
     assert system.job(terms) == (CANCELLED, 0, 0, 0)
     assert [event.name for event in receipt.events] == ["Cancelled", "Released"]
@@ -26,10 +22,32 @@ def test_gives_the_reserve_back(system: System, books: Books) -> None:
 
 def test_between_two_attempts(system: System, books: Books) -> None:
     terms = system.post()
-    system.expire(system.match(terms))
-    with books(released(terms)):
-        system.cancel(terms)
-    assert system.job(terms) == (CANCELLED, 1, 0, 0)
+    first = system.match(terms)
+    system.expire(first)
+    second = system.match(terms, system.ask(1, price_base=3 * UNIT), excluded=[first.exclusion])
+    system.expire(second)
+    for lie in (
+        [],
+        [first.exclusion],
+        [second.exclusion],
+        [second.exclusion, first.exclusion],
+        [first.exclusion, replace(second.exclusion, held=10**9)],
+        [first.exclusion, second.exclusion, second.exclusion],
+    ):
+        with reverts("escrow: wrong exclusions"):
+            system.cancel(terms, excluded=lie)
+    # What is held is what the last attempt would have cost.
+    assert total(second.record) != total(first.record)
+    with books(cancelled(terms, total(second.record))):
+        system.cancel(terms, excluded=[first.exclusion, second.exclusion])
+    assert system.job(terms) == (CANCELLED, 2, 0, 0)
+
+
+def test_a_job_without_exclusions_has_none(system: System) -> None:
+    exclusion = Exclusion(provider=system.stranger.address, held=10**12)
+    for terms in (system.post(), system.terms()):
+        with reverts("escrow: wrong exclusions"):
+            system.cancel(terms, excluded=[exclusion])
 
 
 def test_a_bid_that_was_only_signed_is_revoked(system: System, books: Books) -> None:
@@ -56,7 +74,7 @@ def test_anyone_closes_it_after_the_final_deadline(system: System, books: Books)
     terms = system.post()
     with reverts("escrow: before final deadline"):
         system.cancel(terms, system.stranger, timestamp=terms.final_deadline)
-    with books(released(terms)):
+    with books(cancelled(terms)):
         system.cancel(terms, system.stranger, timestamp=terms.final_deadline + 1)
 
 

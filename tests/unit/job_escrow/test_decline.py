@@ -15,7 +15,7 @@ def test_opens_the_job_for_others(system: System, books: Books) -> None:
     with books(undone(attempt.record, is_open=True)):
         receipt = system.decline(attempt)
     provider = attempt.record.provider
-    assert system.job(attempt) == (OPEN, 0, 1, words.excluded_hash([provider]))
+    assert system.job(attempt) == (OPEN, 0, 1, words.excluded_hash([attempt.exclusion]))
     assert receipt.only("Declined") == (attempt.job_id, provider, True)
     assert system.escrow.declines_of(attempt.record.requester) == 1
     after = system.registry.provider_of(system.providers[2])
@@ -55,7 +55,7 @@ def test_the_third_decline_closes_the_job(system: System, books: Books) -> None:
         with books(undone(attempt.record, is_open=index < 2)):
             receipt = system.decline(attempt)
         assert receipt.only("Declined").is_open == (index < 2)
-        excluded.append(attempt.record.provider)
+        excluded.append(attempt.exclusion)
     assert system.job(terms) == (CANCELLED, 0, 0, 0)
     assert system.escrow.declines_of(terms.requester) == 3
     with reverts("match: job is not open"):
@@ -68,7 +68,7 @@ def test_declines_are_counted_across_failures(system: System) -> None:
     for index, is_decline in enumerate([True, False, True, False]):
         attempt = system.match(terms, system.ask(index), excluded=excluded)
         system.decline(attempt) if is_decline else system.expire(attempt)
-        excluded.append(attempt.record.provider)
+        excluded.append(attempt.exclusion)
     assert system.job(terms)[:3] == (OPEN, 2, 2)
     attempt = system.match(terms, system.ask(4), excluded=excluded)
     assert (attempt.number, attempt.record.declines) == (3, 2)
@@ -80,7 +80,7 @@ def test_uses_no_attempt(system: System) -> None:
     terms = system.terms(max_attempts=1)
     attempt = system.match(terms)
     system.decline(attempt)
-    again = system.match(terms, system.ask(1), excluded=[attempt.record.provider])
+    again = system.match(terms, system.ask(1), excluded=[attempt.exclusion])
     assert again.number == 1
     system.claim(again)
 

@@ -70,5 +70,5 @@ def test_never_touches_what_is_matched(system: System, books: Books) -> None:
     with books(no_show(missing.record, system.stranger.address, is_open=True)):
         system.expire(missing, sender=system.stranger)
     # The next attempt of an old job is a new match.
-    again = system.match(falls.terms, system.ask(1), excluded=[falls.record.provider])
+    again = system.match(falls.terms, system.ask(1), excluded=[falls.exclusion])
     assert (again.record.charge_bps, again.record.keeper_fee) == (200, 2 * 10**6)

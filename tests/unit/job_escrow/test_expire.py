@@ -4,7 +4,7 @@ import pytest
 
 from headrace.terms import money, words
 from tests.harness import reverts
-from tests.models.job_money import no_show
+from tests.models.job_money import no_show, total
 from tests.system import EXPIRED, OPEN, UNIT, System
 from tests.unit.job_escrow.conftest import Books
 
@@ -31,7 +31,7 @@ def test_divides_the_no_show_share(system: System, books: Books, is_open: bool) 
     )
     assert 2 * split.to_sink >= slash > split.to_sink > 0
     if is_open:
-        assert system.job(attempt) == (OPEN, 1, 0, words.excluded_hash([record.provider]))
+        assert system.job(attempt) == (OPEN, 1, 0, words.excluded_hash([attempt.exclusion]))
     else:
         assert system.job(attempt) == (EXPIRED, 1, 0, 0)
     provider = system.registry.provider_of(record.provider)
@@ -58,11 +58,14 @@ def test_opens_again_up_to_the_final_deadline(system: System, books: Books, late
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 4])
 def test_after_the_last_attempt_all_is_released(system: System, attempts: int) -> None:
-    terms, excluded = system.terms(max_attempts=attempts), []
+    terms, excluded, held = system.terms(max_attempts=attempts), [], 0
     for index in range(attempts):
-        assert system.vault.reserved_of(terms.requester, 0) == (terms.price_cap if index else 0)
-        system.expire(system.match(terms, system.ask(index), excluded=excluded))
-        excluded.append(system.providers[index].address)
+        assert system.vault.reserved_of(terms.requester, 0) == held
+        attempt = system.match(terms, system.ask(index), excluded=excluded)
+        assert system.vault.reserved_of(terms.requester, 0) == 0
+        system.expire(attempt)
+        excluded.append(attempt.exclusion)
+        held = total(attempt.record)
     assert system.job(terms) == (EXPIRED, attempts, 0, 0)
     assert system.vault.reserved_of(terms.requester, 0) == 0
 

@@ -29,13 +29,12 @@ def test_pays_what_was_quoted(system: System, books: Books) -> None:
     quote = system.rules.quote(terms.pack(), ask.pack(), timestamp=system.chain.now() + 1)
     attempt = system.standing(terms, ask)
     record = attempt.record
-    free = system.vault.free_of(terms.requester)
     with books(final(record, record.provider)):
         receipt = system.finalise(attempt)
     assert system.job(attempt) == (FINAL, 1, 0, 0)
     event = receipt.only("Finalised")
     assert event == (attempt.job_id, record.provider, quote.price)
-    paid = free + terms.price_cap - system.vault.free_of(terms.requester)
+    paid = system.parameters.funds - system.vault.free_of(terms.requester)
     assert paid == quote.total == quote.price + quote.tip + quote.levy + quote.charge
     provider = system.registry.provider_of(record.provider)
     assert (provider.active, provider.completions) == (0, 1)
@@ -191,9 +190,11 @@ def test_nothing_that_changes_later_touches_it(system: System, books: Books) -> 
 
 def test_a_second_attempt_pays_its_own_provider_and_keeper(system: System, books: Books) -> None:
     terms = system.terms()
-    system.expire(system.match(terms))
-    excluded = [system.providers[0].address]
-    attempt = system.match(terms, system.ask(3), excluded=excluded, keeper=system.keepers[3])
+    first = system.match(terms)
+    system.expire(first)
+    attempt = system.match(
+        terms, system.ask(3), excluded=[first.exclusion], keeper=system.keepers[3]
+    )
     system.claim(attempt)
     system.rule(attempt, STANDS)
     with books(final(attempt.record, system.providers[3].address)):

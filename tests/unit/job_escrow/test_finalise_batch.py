@@ -1,7 +1,5 @@
 """Finalising many jobs of one record at once: an item that is not due is skipped."""
 
-from collections import Counter
-
 import pytest
 from eth_utils import keccak
 
@@ -46,20 +44,13 @@ def standing(system: System, count: int, provider: int = 0) -> list[Attempt]:
     return attempts
 
 
-def times(moves: Moves, count: int) -> Moves:
-    def scaled(lane: Counter[str]) -> Counter[str]:
-        return Counter({account: count * amount for account, amount in lane.items()})
-
-    return Moves(scaled(moves.free), scaled(moves.escrow), count * moves.sunk)
-
-
 @pytest.mark.parametrize("provider", [0, 1], ids=["own payout", "other payout"])
 def test_pays_every_item(system: System, books: Books, provider: int) -> None:
     attempts = standing(system, 3, provider)
     payees = [(system.watchers[0].address, 3_001), (system.watchers[1].address, 40_000)]
     system.dummy.set_payees(payees)
     record = attempts[0].record
-    moves = times(final(record, system.payouts[provider].address, payees), 3)
+    moves = final(record, system.payouts[provider].address, payees).times(3)
     with books(moves):
         receipt = finalise(system, items_of(attempts), attempts[0])
     for attempt, event in zip(attempts, receipt.named("Finalised"), strict=True):
@@ -110,7 +101,7 @@ def test_a_hostile_item_is_skipped(
     if hostile == "twice":
         item = items[(place + 1) % 3]
     items.insert(place, item)
-    with books(times(final(good[0].record, system.payouts[0].address), 3)):
+    with books(final(good[0].record, system.payouts[0].address).times(3)):
         receipt = finalise(system, items, good[0])
     assert receipt.named("Skipped") == [(item[0], bits)]
     assert {system.job(attempt).state for attempt in good} == {FINAL}
@@ -161,6 +152,6 @@ def test_the_longest_batch_of_payouts(system: System, books: Books) -> None:
     attempts = standing(system, 32)
     payees = [(system.watchers[i % 3].address, 3_000 + i) for i in range(8)]
     system.dummy.set_payees(payees)
-    moves = times(final(attempts[0].record, system.payouts[0].address, payees), 32)
+    moves = final(attempts[0].record, system.payouts[0].address, payees).times(32)
     with books(moves):
         finalise(system, items_of(attempts), attempts[0])

@@ -15,7 +15,7 @@ def test_through_its_life(system: System) -> None:
     assert system.job(terms) == (OPEN, 0, 0, 0)
     first = system.match(terms)
     system.decline(first)
-    excluded = [first.record.provider]
+    excluded = [first.exclusion]
     assert system.job(terms) == (OPEN, 0, 1, words.excluded_hash(excluded))
     second = system.match(terms, system.ask(1), excluded=excluded)
     digest = words.record_hash(second.record)

@@ -12,7 +12,7 @@ from eth_utils import keccak
 from headrace.terms import eip712, words
 from headrace.terms.words import Record
 from tests.harness import Account, Contract, Reverted, reverts
-from tests.models.job_money import Moves
+from tests.models.job_money import matched, total
 from tests.system import (
     CLAIMED,
     DEAF,
@@ -27,16 +27,6 @@ from tests.system import (
 from tests.unit.job_escrow.conftest import Books
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-
-
-def put_aside(record: Record, *, is_signed: bool) -> Moves:
-    moves = Moves()
-    moves.escrow[record.provider] += record.lock
-    moves.free[record.provider] -= record.lock
-    if is_signed:
-        moves.escrow[record.requester] += record.price_cap
-        moves.free[record.requester] -= record.price_cap
-    return moves
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
@@ -70,7 +60,7 @@ def test_puts_job_and_offer_together(system: System, books: Books, is_signed: bo
         window=600,
     )
     places = system.registry.places(system.providers[2], 0)
-    with books(put_aside(expected, is_signed=is_signed)):
+    with books(matched(expected, held=0 if is_signed else terms.price_cap)):
         attempt = system.match(terms, ask, keeper=system.keepers[1])
 
     assert attempt.record == expected
@@ -115,16 +105,16 @@ def test_a_job_that_was_put_aside_needs_no_authorisation(system: System) -> None
 @pytest.mark.parametrize("who", ["requester", "provider"])
 def test_both_sides_must_have_authorised_and_hold_enough(system: System, who: str) -> None:
     account = system.requesters[0] if who == "requester" else system.providers[0]
-    terms, ask = system.terms(), system.ask()
+    terms, ask = system.terms(tip_share_bps=0), system.ask()
     quote = system.rules.quote(terms.pack(), ask.pack())
-    need = terms.price_cap if who == "requester" else quote.lock
+    need = quote.total if who == "requester" else quote.lock
     free = system.vault.free_of(account)
     system.vault.withdraw(free - need + 1, system.stranger, sender=account)
-    with reverts("vault: not enough to reserve"):
+    with reverts(f"vault: not enough to {'pay' if who == 'requester' else 'lock'}"):
         system.match(terms, ask)
     system.deposit(account, 1)
     system.vault.revoke(ESCROW_BOOK | REGISTRY_BOOK, sender=account)
-    with reverts("vault: book not authorised"):
+    with reverts(f"vault: {'payer' if who == 'requester' else 'locker'} not authorised"):
         system.match(terms, ask)
     system.vault.authorise(ESCROW_BOOK, sender=account)
     system.match(terms, ask)
@@ -134,13 +124,10 @@ def test_both_sides_must_have_authorised_and_hold_enough(system: System, who: st
 def test_one_account_may_play_every_role(system: System, books: Books) -> None:
     account = system.providers[0]
     terms, ask = system.terms(requester=account.address), system.ask()
-    lock = system.rules.lock_required(terms.pack(), ask.pack())
-    moves = Moves()
-    moves.escrow[account.address] += terms.price_cap + lock
-    moves.free[account.address] -= terms.price_cap + lock
-    with books(moves):
-        attempt = system.match(terms, ask, keeper=account)
-    record = attempt.record
+    with system.chain.isolated():
+        record = system.match(terms, ask, keeper=account).record
+    with books(matched(record)):
+        assert system.match(terms, ask, keeper=account).record == record
     assert record.requester == record.provider == record.keeper == account.address
 
 
@@ -268,7 +255,8 @@ def test_a_wallet_bids(system: System, wallet: Contract) -> None:
     wallet.approve_digest(system.job_id(terms))
     attempt = system.match(terms, bid=b"whatever the wallet likes")
     assert attempt.record.requester == wallet.address
-    assert system.vault.reserved_of(wallet, 0) == terms.price_cap
+    free = 500 * UNIT - total(attempt.record)
+    assert (system.vault.free_of(wallet), system.vault.reserved_of(wallet, 0)) == (free, 0)
     other = system.terms(requester=wallet.address)
     with reverts("match: wrong bid signature"):
         system.match(other, bid=bytes(65))
@@ -399,24 +387,28 @@ def test_no_place_left(system: System) -> None:
 # -- excluded providers --
 
 
-def failed(system: System, count: int, **changes: int) -> tuple[words.Terms, list[str]]:
-    """A job at which the first `count` providers failed, and who they are."""
+def failed(
+    system: System, count: int, **changes: int
+) -> tuple[words.Terms, list[words.Exclusion]]:
+    """A job at which the first `count` providers failed, and its list of exclusions."""
     terms, excluded = system.terms(**changes), []
     for index in range(count):
-        system.expire(system.match(terms, system.ask(index), excluded=excluded))
-        excluded.append(system.providers[index].address)
+        attempt = system.match(terms, system.ask(index), excluded=excluded)
+        system.expire(attempt)
+        excluded.append(attempt.exclusion)
     return terms, excluded
 
 
-def test_fails_over_to_another_provider(system: System) -> None:
+def test_fails_over_to_another_provider(system: System, books: Books) -> None:
     terms, excluded = failed(system, 1, max_attempts=4)
     job = system.job(terms)
     assert job == (OPEN, 1, 0, words.excluded_hash(excluded))
-    attempt = system.match(terms, system.ask(1), excluded=excluded)
+    with system.chain.isolated():
+        record = system.match(terms, system.ask(1), excluded=excluded).record
+    with books(matched(record, held=excluded[0].held)):
+        attempt = system.match(terms, system.ask(1), excluded=excluded)
     assert attempt.number == 2
     assert attempt.record.excluded == words.excluded_hash(excluded)
-    # Put aside once, whatever the number of attempts.
-    assert system.vault.reserved_of(terms.requester, 0) == terms.price_cap
     assert attempt.claim_id != words.claim_id(attempt.job_id, 1, system.providers[1].address)
 
 
@@ -433,7 +425,9 @@ def test_an_excluded_provider_can_not_come_back(system: System) -> None:
         (2, [two, one]),
         (2, [one, two, one]),
         (2, [one, one, two]),
-        (2, [system.providers[3].address, two]),
+        (2, [replace(one, provider=system.providers[3].address), two]),
+        (2, [replace(one, held=one.held + 1), two]),
+        (2, [one, replace(two, held=10**12)]),
     ):
         with reverts("match: provider is excluded"):
             system.match(terms, system.ask(provider), excluded=listed)
@@ -442,9 +436,10 @@ def test_an_excluded_provider_can_not_come_back(system: System) -> None:
 
 def test_nobody_is_excluded_from_a_new_job(system: System) -> None:
     posted = system.post()
+    stranger = words.Exclusion(provider=system.providers[5].address, held=10**12)
     for terms in (posted, system.terms()):
         with reverts("match: provider is excluded"):
-            system.match(terms, excluded=[system.providers[5].address])
+            system.match(terms, excluded=[stranger])
 
 
 def test_four_failures_and_two_declines_are_all_there_can_be(system: System) -> None:
@@ -461,7 +456,7 @@ def test_four_failures_and_two_declines_are_all_there_can_be(system: System) -> 
             system.claim(attempt)
             system.rule(attempt, FALLS, system.watchers[0])
             system.refute(attempt)
-        excluded.append(attempt.record.provider)
+        excluded.append(attempt.exclusion)
         assert system.job(terms).digest == words.excluded_hash(excluded)
     last = system.match(terms, system.ask(5), excluded=excluded)
     assert (last.number, last.record.declines) == (4, 2)
@@ -476,17 +471,46 @@ def test_a_declined_attempt_leaves_no_claim_id_behind(system: System) -> None:
     terms = system.terms()
     declined = system.match(terms)
     system.decline(declined)
-    again = system.match(terms, system.ask(1), excluded=[declined.record.provider])
+    again = system.match(terms, system.ask(1), excluded=[declined.exclusion])
     assert (declined.number, again.number) == (1, 1)
     assert declined.claim_id != again.claim_id
 
 
-def test_price_is_that_of_the_new_match(system: System) -> None:
-    terms, excluded = failed(system, 1)
-    dear = system.ask(1, price_base=3 * UNIT)
-    attempt = system.match(terms, dear, excluded=excluded, keeper=system.keepers[3])
-    assert attempt.record.price == 3 * UNIT + 100_003 * terms.units
-    assert attempt.record.keeper == system.keepers[3].address
+@pytest.mark.parametrize("price_base", [0, 500_009, 3 * UNIT])
+def test_price_is_that_of_the_new_match(
+    system: System, books: Books, price_base: int
+) -> None:
+    """Less, the same or more than is held: the difference is the requester's, free."""
+    terms, excluded = failed(system, 1, tip_share_bps=0)
+    ask = system.ask(1, price_base=price_base)
+    with system.chain.isolated():
+        record = system.match(terms, ask, excluded=excluded, keeper=system.keepers[3]).record
+    assert (total(record) == excluded[0].held) == (price_base == 500_009)
+    with books(matched(record, held=excluded[0].held)):
+        system.match(terms, ask, excluded=excluded, keeper=system.keepers[3])
+    assert record.price == price_base + 100_003 * terms.units
+    assert record.keeper == system.keepers[3].address
+
+
+@pytest.mark.parametrize("dearer", [0, 1])
+def test_only_more_than_is_held_needs_the_requester_again(system: System, dearer: int) -> None:
+    terms, excluded = failed(system, 1, tip_share_bps=0)
+    ask = system.ask(1, price_base=500_009 + dearer)
+    requester = system.requesters[0]
+    free = system.vault.free_of(requester)
+    system.vault.revoke(ESCROW_BOOK, sender=requester)
+    system.vault.withdraw(free, requester, sender=requester)
+    if not dearer:
+        system.match(terms, ask, excluded=excluded)
+        return
+    with reverts("vault: payer not authorised"):
+        system.match(terms, ask, excluded=excluded)
+    system.vault.authorise(ESCROW_BOOK, sender=requester)
+    with reverts("vault: not enough to pay"):
+        system.match(terms, ask, excluded=excluded)
+    system.deposit(requester, 1)
+    system.match(terms, ask, excluded=excluded)
+    assert system.vault.free_of(requester) == 0
 
 
 def test_a_signature_too_long_for_the_type_is_refused(system: System) -> None:

@@ -7,9 +7,9 @@ import pytest
 from eth_utils import keccak
 
 from headrace.terms import eip712, words
-from headrace.terms.words import ZERO_HASH, Record, Terms
+from headrace.terms.words import ZERO_HASH, Terms
 from tests.harness import Reverted, reverts
-from tests.models.job_money import Moves
+from tests.models.job_money import matched
 from tests.system import CANCELLED, MATCHED, SKIP_STATE, Attempt, System
 from tests.unit.job_escrow.conftest import Books
 
@@ -24,22 +24,11 @@ def members(terms: Terms, inputs: Sequence[bytes] = INPUTS) -> list[Terms]:
     return [replace(terms, input_id=input_id) for input_id in inputs]
 
 
-def put_aside(record: Record, count: int) -> Moves:
-    moves = Moves()
-    for account, amount in (
-        (record.requester, count * record.price_cap),
-        (record.provider, count * record.lock),
-    ):
-        moves.escrow[account] += amount
-        moves.free[account] -= amount
-    return moves
-
-
 def test_every_member_is_an_ordinary_job(system: System, books: Books) -> None:
     terms, ask = batch(system), system.ask(2)
     with system.chain.isolated():
         record = system.match_batch(terms, INPUTS, ask)[0].record
-    with books(put_aside(record, len(INPUTS))):
+    with books(matched(record).times(len(INPUTS))):
         attempts = system.match_batch(terms, INPUTS, ask)
     receipt = attempts[0].receipt
     assert [a.terms for a in attempts] == members(terms)
@@ -100,7 +89,7 @@ def test_a_member_on_record_is_skipped(
     before = system.job(members(terms)[place])
     with system.chain.isolated():
         record = system.match_batch(terms, INPUTS)[0].record
-    with books(put_aside(record, 3)):
+    with books(matched(record).times(3)):
         attempts = system.match_batch(terms, INPUTS)
     left = [t for i, t in enumerate(members(terms)) if i != place]
     assert [a.terms for a in attempts] == left
@@ -178,14 +167,14 @@ def test_wants_a_place_for_every_member(system: System, missing: int) -> None:
 @pytest.mark.parametrize("missing", [0, 1])
 @pytest.mark.parametrize("who", ["requester", "provider"])
 def test_wants_the_money_for_every_member(system: System, missing: int, who: str) -> None:
-    terms, ask = batch(system), system.ask()
+    terms, ask = batch(system, tip_share_bps=0), system.ask()
     quote = system.rules.quote(terms.pack(), ask.pack())
     account = system.requesters[0] if who == "requester" else system.providers[0]
-    need = len(INPUTS) * (terms.price_cap if who == "requester" else quote.lock)
+    need = len(INPUTS) * (quote.total if who == "requester" else quote.lock)
     out = system.vault.free_of(account) - need + missing
     system.vault.withdraw(out, system.stranger, sender=account)
     if missing:
-        with reverts("vault: not enough to reserve"):
+        with reverts(f"vault: not enough to {'pay' if who == 'requester' else 'lock'}"):
             system.match_batch(terms, INPUTS, ask)
     else:
         assert len(system.match_batch(terms, INPUTS, ask)) == 4
@@ -195,7 +184,7 @@ def test_wants_the_money_for_every_member(system: System, missing: int, who: str
 def test_a_member_fails_over_by_itself(system: System) -> None:
     first, second, *_ = system.match_batch(batch(system), INPUTS)
     system.expire(first)
-    excluded = [first.record.provider]
+    excluded = [first.exclusion]
     again = system.match(first.terms, system.ask(1), excluded=excluded)
     assert again.number == 2
     assert system.job(second).state == MATCHED
@@ -208,7 +197,7 @@ def test_a_member_closes_by_itself(system: System) -> None:
     terms = batch(system)
     first, *rest = system.match_batch(terms, INPUTS)
     system.decline(first)
-    system.cancel(first.terms)
+    system.cancel(first.terms, excluded=[first.exclusion])
     assert system.job(first).state == CANCELLED
     assert {system.job(attempt).state for attempt in rest} == {MATCHED}
     with reverts("match: nothing to match"):

@@ -5,21 +5,14 @@ from dataclasses import replace
 import pytest
 
 from tests.harness import reverts
-from tests.models.job_money import Moves
+from tests.models.job_money import posted
 from tests.system import CANCELLED, ESCROW_BOOK, MATCHED, OPEN, UNIT, System
 from tests.unit.job_escrow.conftest import Books
 
 
-def reserve(terms: object) -> Moves:
-    moves = Moves()
-    moves.escrow[terms.requester] += terms.price_cap
-    moves.free[terms.requester] -= terms.price_cap
-    return moves
-
-
 def test_opens_the_job_and_puts_the_cap_aside(system: System, books: Books) -> None:
     terms = system.terms()
-    with books(reserve(terms)):
+    with books(posted(terms)):
         receipt = system.escrow.post_job(terms.pack(), sender=system.requesters[0])
     assert system.job(terms) == (OPEN, 0, 0, 0)
     event = receipt.only("Posted")
@@ -86,8 +79,8 @@ def test_posted_and_signed_terms_are_one_job(system: System) -> None:
     system.post(terms)
     attempt = system.match(terms, bid=signature)
     assert attempt.job_id == system.rules.job_id(terms.pack())
-    # Put aside once, at the posting.
-    assert system.vault.reserved_of(terms.requester, 0) == terms.price_cap
+    # What was put aside at the posting is all that there is: the rest of it is free again.
+    assert system.vault.reserved_of(terms.requester, 0) == 0
 
 
 def test_spare_bits_are_refused(system: System) -> None:

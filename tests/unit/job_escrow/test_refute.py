@@ -45,7 +45,7 @@ def test_divides_the_lock(system: System, books: Books, is_open: bool) -> None:
     assert split.to_requester == record.damage_cap
     assert 2 * split.to_sink >= record.lock
     if is_open:
-        assert system.job(attempt) == (OPEN, 1, 0, words.excluded_hash([record.provider]))
+        assert system.job(attempt) == (OPEN, 1, 0, words.excluded_hash([attempt.exclusion]))
     else:
         assert system.job(attempt) == (REFUTED, 1, 0, 0)
     provider = system.registry.provider_of(record.provider)
@@ -195,7 +195,7 @@ def test_the_verdict_is_for_one_attempt_alone(system: System) -> None:
     attempt = system.falling()
     system.refute(attempt)
     again = system.match(
-        attempt.terms, system.ask(1), excluded=[attempt.record.provider], keeper=system.keepers[1]
+        attempt.terms, system.ask(1), excluded=[attempt.exclusion], keeper=system.keepers[1]
     )
     system.claim(again, attempt.commitment)
     with reverts("refute: no such verdict"):

@@ -34,7 +34,7 @@ def test_a_job_that_opened_stays(system: System) -> None:
     system.expire(failed)
     system.escrow.revoke_bids(sender=system.requesters[0])
     assert system.job(system.match(posted)).state == MATCHED
-    again = system.match(failed.terms, system.ask(1), excluded=[system.providers[0].address])
+    again = system.match(failed.terms, system.ask(1), excluded=[failed.exclusion])
     assert system.job(again).attempt == 2
 
 

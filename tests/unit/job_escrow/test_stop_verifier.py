@@ -37,7 +37,7 @@ def test_a_failed_job_finds_no_new_match(system: System) -> None:
     system.escrow.stop_verifier(system.dummy, sender=system.owner)
     system.expire(attempt)
     with reverts("match: verifier is stopped"):
-        system.match(attempt.terms, system.ask(1), excluded=[attempt.record.provider])
+        system.match(attempt.terms, system.ask(1), excluded=[attempt.exclusion])
 
 
 def test_drops_the_proposal(system: System) -> None:
