@@ -27,7 +27,8 @@ class Attempt:
     """
     One provider's try at a job. `outcome` is running, claimed, final, refuted, expired, declined or
     voided; the amounts say where its slash went, in token units. `refuter` is who convicted; for an
-    expired attempt `keeper` is who ended it. `txs` are the transactions of its moves, from match to end.
+    expired attempt `keeper` is who ended it. `txs` are the transactions of its moves, from match to
+    end.
     """
 
     record: Record

@@ -115,16 +115,18 @@ class Sender:
         if known is not None and known.state in ("open", "mined"):
             return known
         request = self._request(call)
-        simulated, estimate, nonce, head, tip = self._rpc.outcomes(
+        simulated, estimate, nonce, head, balance, tip = self._rpc.outcomes(
             [
                 ("eth_call", (request, "latest")),
-                ("eth_estimateGas", (request,)),
+                # At `latest`: what this key has under way must not spoil the estimate.
+                ("eth_estimateGas", (request, "latest")),
                 ("eth_getTransactionCount", (self.address, "latest")),
                 header_request("latest"),
+                ("eth_getBalance", (self.address, "latest")),
                 ("eth_maxPriorityFeePerGas", ()),
             ]
         )
-        for outcome in (simulated, estimate, nonce, head):
+        for outcome in (simulated, estimate, nonce, head, balance):
             if isinstance(outcome, HeadraceError):
                 raise self._explained(outcome)
         if len(self._outbox.unsettled()) >= MAX_PENDING:
@@ -134,6 +136,8 @@ class Sender:
         if gas is None:
             # Sub-calls get 63/64 of what is left, so a tight limit can starve the inner ones.
             gas = to_int(estimate) * 5 // 4 + 20_000
+        if to_int(balance) < gas * max_fee + call.value:
+            raise self._poor()
         draft = Draft(action, call.what, call.to, call.data, call.value, gas)
 
         def sign(at_nonce: int) -> Attempt:
@@ -166,8 +170,11 @@ class Sender:
 
     def _explained(self, error: HeadraceError) -> HeadraceError:
         if isinstance(error, NodeError) and "insufficient funds" in error.message.lower():
-            return RetryLater(f"{self.address} has not enough money for gas")
+            return self._poor()
         return error
+
+    def _poor(self) -> RetryLater:
+        return RetryLater(f"{self.address} has not enough money for gas")
 
     def _offer(self, header: Header, tip: Any) -> tuple[int, int]:
         is_known = isinstance(tip, str)
@@ -209,13 +216,19 @@ class Sender:
 
     def _offer_to_node(self, tx: Tx, attempt: Attempt, block: int) -> None:
         """Send signed bytes. Whatever the node says, they are on disk: `settle` finds out."""
-        outcome = self._rpc.outcomes([("eth_sendRawTransaction", ("0x" + attempt.raw.hex(),))])[0]
-        self._sent_at[attempt.hash] = block
         fields = {"action": tx.action, "nonce": tx.nonce, "tx": attempt.hash}
-        if not isinstance(outcome, HeadraceError):
+        try:
+            self._rpc.call("eth_sendRawTransaction", "0x" + attempt.raw.hex())
+        except HeadraceError as error:
+            if isinstance(error, RetryLater | Unreachable):
+                self._sent_at.pop(attempt.hash, None)
+            else:
+                self._sent_at[attempt.hash] = block
+            if not any(word in str(error).lower() for word in _KNOWN):
+                log.warning("not taken by the node", extra=fields | {"why": str(error)})
+        else:
+            self._sent_at[attempt.hash] = block
             log.info("sent", extra=fields | {"what": tx.what})
-        elif not any(word in str(outcome).lower() for word in _KNOWN):
-            log.warning("not taken by the node", extra=fields | {"why": str(outcome)})
 
     # ---- settle
 
@@ -292,12 +305,15 @@ class Sender:
     def _reason(self, tx: Tx, gas_used: int, block: int) -> str:
         if gas_used >= tx.gas * 63 // 64:
             return "out of gas"
-        try:
-            self._rpc.eth_call(tx.target, tx.data, sender=self.address, block=block - 1)
-        except Rejected as error:
-            return error.reason
-        except HeadraceError:
-            pass
+        # What it met was the state between the two: a rival before it in the same block shows at
+        # the end of the block, anything older at its start.
+        for at in (block, block - 1):
+            try:
+                self._rpc.eth_call(tx.target, tx.data, sender=self.address, block=at)
+            except Rejected as error:
+                return error.reason
+            except HeadraceError:
+                break
         return "reverted, the reason is not known any more"
 
     def _missing(self, tx: Tx) -> Tx:
