@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     manifest: Path | None = None
     # Where blobs are: a folder.
     store: Path | None = None
+    # Where signed offers are: a folder that everybody shares; the store's `board` if it isn't said.
+    board: Path | None = None
     # Which keyfile of `home/keys` signs.
     account: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
     passphrase: SecretStr | None = None
@@ -45,7 +47,7 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(default=0.25, ge=0.01, le=60)
     log_level: str = Field(default="INFO", pattern=r"^(?i:debug|info|warning|error)$")
 
-    @field_validator("home", "manifest", "store", "rpc_url_file", "passphrase_file")
+    @field_validator("home", "manifest", "store", "board", "rpc_url_file", "passphrase_file")
     @classmethod
     def _expanded(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser()
@@ -64,6 +66,11 @@ class Settings(BaseSettings):
     def store_path(self) -> Path:
         """Where blobs are."""
         return self.store or self.home / "store"
+
+    @property
+    def board_path(self) -> Path:
+        """Where signed offers are."""
+        return self.board or self.store_path / "board"
 
     @property
     def max_fee(self) -> int:

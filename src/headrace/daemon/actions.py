@@ -1,0 +1,178 @@
+"""Moves on chain: what they are called, and making each at most once.
+
+An action's key names one deed (`finalise:<job>:<attempt>`): deciding it twice, or after a crash,
+or in two rounds, leads to one transaction. That somebody else was faster is no failure: the
+revert's reason says that the deed is done. An action that is refused for another reason is let be
+until what it was decided on changes (its `ground`), or until a while has passed on chain.
+"""
+
+import logging
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from headrace.chain.contract import Contract
+from headrace.chain.outbox import Tx
+from headrace.chain.sender import Sender
+from headrace.errors import Rejected
+
+log = logging.getLogger(__name__)
+
+# Seconds of chain time after which a refused action is tried again on the same ground: doubling.
+FIRST_LAPSE = 30
+LONGEST_LAPSE = 600
+# Seconds of chain time for which a refusal is kept at all.
+_FORGET = 7_200
+
+# By contract and function: the reasons that say that the deed is done, by whomever.
+DONE: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "JobEscrow.post_job": frozenset({"escrow: job exists"}),
+        "JobEscrow.match": frozenset({"match: job is not open"}),
+        "JobEscrow.match_batch": frozenset({"match: nothing to match"}),
+        "JobEscrow.decline": frozenset({"escrow: job is not matched"}),
+        "JobEscrow.submit_claim": frozenset({"escrow: job is not matched"}),
+        "JobEscrow.finalise": frozenset({"finalise: no claim"}),
+        "JobEscrow.expire": frozenset({"escrow: job is not matched"}),
+        "JobEscrow.refute": frozenset({"refute: no claim"}),
+        "JobEscrow.void_claim": frozenset({"void: no claim"}),
+        "JobEscrow.cancel": frozenset({"escrow: job is not open"}),
+        "FaultProof.demand_trace": frozenset({"dispute: already disputed", "escrow: no claim"}),
+        "FaultProof.publish_trace": frozenset({"dispute: no open demand", "escrow: no claim"}),
+        "FaultProof.silence": frozenset({"dispute: no open demand", "escrow: no claim"}),
+        "FaultProof.settle_demand": frozenset({"dispute: already settled", "dispute: no demand"}),
+        "FaultProof.prove_matmul": frozenset({"proof: already refuted", "escrow: no claim"}),
+        "FaultProof.prove_argmax": frozenset({"proof: already refuted", "escrow: no claim"}),
+        "FaultProof.prove_padding": frozenset({"proof: already refuted", "escrow: no claim"}),
+        "FaultProof.prove_leaf_form": frozenset({"proof: already refuted", "escrow: no claim"}),
+        "FaultProof.prove_pad_node": frozenset({"proof: already refuted", "escrow: no claim"}),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """
+    One move: `function` of `contract` (a name of the manifest: `JobEscrow`) with `args` as its ABI
+    has them, words of `headrace.terms` included. `note` is what a person would want to read of it
+    in a log. `ground` is what it was decided on, beyond the key. `gas` is a limit instead of the
+    estimate.
+    """
+
+    key: str
+    contract: str
+    function: str
+    args: tuple[Any, ...]
+    note: str = ""
+    ground: Hashable = ()
+    gas: int | None = None
+
+    @property
+    def what(self) -> str:
+        """The function with its contract, as in `DONE`."""
+        return f"{self.contract}.{self.function}"
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """
+    What became of a round's actions: `sent` are the transactions under way (new or not), `done` the
+    keys of what turned out to be done, `refused` the reasons by key, `held` the keys of what was
+    let be because of an earlier refusal.
+    """
+
+    sent: tuple[Tx, ...] = ()
+    done: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    ground: Hashable
+    reason: str
+    until: int
+    times: int
+
+
+class Performer:
+    """Performs actions through one Sender."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        contracts: Mapping[str, Contract],
+        *,
+        done: Mapping[str, frozenset[str]] = DONE,
+    ) -> None:
+        """`contracts` by their names in the manifest."""
+        self._sender = sender
+        self._contracts = contracts
+        self._done = done
+        self._refusals: dict[str, _Refusal] = {}
+
+    def perform(
+        self,
+        actions: Iterable[Action],
+        now: int,
+        *,
+        before: Callable[[Action], None] = lambda action: None,
+    ) -> Performed:
+        """
+        Make the moves, in their order; `now` is the time of the block they were decided at.
+        `before` is called for each that isn't held (a place to write something down first).
+        RetryLater and Unreachable leave the rest undone: decide again.
+        """
+        sent: list[Tx] = []
+        done: list[str] = []
+        refused: dict[str, str] = {}
+        held: list[str] = []
+        for action in actions:
+            if self._is_held(action, now):
+                held.append(action.key)
+                continue
+            before(action)
+            call = self._contracts[action.contract].call(action.function, *action.args)
+            try:
+                tx = self._sender.submit(action.key, call, gas=action.gas)
+            except Rejected as error:
+                if self._refuse(action, error.reason, now):
+                    done.append(action.key)
+                else:
+                    refused[action.key] = error.reason
+            else:
+                if tx.is_pending:
+                    log.debug("under way", extra={"action": action.key, "note": action.note})
+                sent.append(tx)
+        self._forget(now)
+        return Performed(tuple(sent), tuple(done), refused, tuple(held))
+
+    def _is_held(self, action: Action, now: int) -> bool:
+        refusal = self._refusals.get(action.key)
+        return refusal is not None and refusal.ground == action.ground and now < refusal.until
+
+    def _refuse(self, action: Action, reason: str, now: int) -> bool:
+        """Note a refusal; returns whether it only says that the deed is done."""
+        before = self._refusals.get(action.key)
+        times = before.times + 1 if before is not None and before.ground == action.ground else 0
+        lapse = min(FIRST_LAPSE << min(times, 16), LONGEST_LAPSE)
+        self._refusals[action.key] = _Refusal(action.ground, reason, now + lapse, times)
+        is_done = reason in self._done.get(action.what, frozenset())
+        if before is None or (before.ground, before.reason) != (action.ground, reason):
+            fields = {"action": action.key, "what": action.what, "note": action.note, "why": reason}
+            if is_done:
+                log.info("done already", extra=fields)
+            else:
+                log.warning("refused", extra=fields)
+        return is_done
+
+    def _forget(self, now: int) -> None:
+        stale = [key for key, refusal in self._refusals.items() if now > refusal.until + _FORGET]
+        for key in stale:
+            del self._refusals[key]
+
+
+def under_way(sent: Iterable[Tx]) -> tuple[str, ...]:
+    """The keys of the transactions that are in no block yet."""
+    return tuple(tx.action for tx in sent if tx.is_pending)

@@ -1,0 +1,254 @@
+"""What a daemon works with, opened and checked: it all belongs to one chain and one deployment.
+
+A daemon's home folder is `<home>/<name>`. Its `chain.db` holds the cursor and the logs it has read;
+what else it wants to remember goes into files of its own beside it. The outbox is `<home>/outbox`:
+a file per key and chain, so that every process with that key on this machine shares its nonces.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headrace.chain import accounts
+from headrace.chain.accounts import Key
+from headrace.chain.contract import Contract
+from headrace.chain.contracts import JobEscrow, ProviderRegistry, Token, Vault
+from headrace.chain.db import ChainDb
+from headrace.chain.follower import Follower
+from headrace.chain.jobs import JobBook
+from headrace.chain.manifest import Deployment
+from headrace.chain.outbox import Outbox
+from headrace.chain.rpc import Header, Rpc
+from headrace.chain.rules import FaultProof, MatchRules
+from headrace.chain.sender import Fees, Sender
+from headrace.daemon.actions import Action, Performed, Performer
+from headrace.daemon.disputes import DisputeBook
+from headrace.daemon.loop import Stop
+from headrace.errors import UsageError
+from headrace.settings import Settings
+from headrace.store.blobs import BlobStore
+from headrace.store.board import Board
+from headrace.terms.eip712 import Domain
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """
+    The chain as far as it has been read: to `head`, all of it. `jobs` and `claims` are the ids that
+    were touched since the view before; in the first view they are everything that is live.
+    `is_new` says whether the head is another block than in the view before.
+    """
+
+    head: Header
+    jobs: frozenset[bytes]
+    claims: frozenset[bytes]
+    is_new: bool
+
+    @property
+    def block(self) -> int:
+        """The block to read at."""
+        return self.head.number
+
+    @property
+    def now(self) -> int:
+        """Its time, unix seconds: the only clock that a decision may look at."""
+        return self.head.timestamp
+
+
+@dataclass(slots=True)
+class Context:
+    """Everything open. One thread."""
+
+    name: str
+    settings: Settings
+    home: Path
+    stop: Stop
+    key: Key
+    deployment: Deployment
+    rpc: Rpc
+    db: ChainDb
+    follower: Follower
+    jobs: JobBook
+    disputes: DisputeBook
+    outbox: Outbox
+    sender: Sender
+    store: BlobStore
+    board: Board
+    token: Token
+    vault: Vault
+    registry: ProviderRegistry
+    rules: MatchRules
+    escrow: JobEscrow
+    fault_proof: FaultProof
+    performer: Performer = field(init=False)
+    _seen: bytes = b""
+    # Touched, and not yet in a view.
+    _touched_jobs: set[bytes] = field(init=False)
+    _touched_claims: set[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The performer knows all contracts; the first view has all that is live."""
+        self.performer = Performer(self.sender, self.contracts)
+        self._touched_jobs = set(self.jobs.live)
+        self._touched_claims = set(self.disputes.unsettled)
+
+    @property
+    def address(self) -> str:
+        """The account of the daemon's key."""
+        return self.key.address
+
+    @property
+    def contracts(self) -> Mapping[str, Contract]:
+        """The contracts by their names in the manifest."""
+        found = (self.token, self.vault, self.registry, self.rules, self.escrow, self.fault_proof)
+        return dict(
+            zip(
+                ("Token", "Vault", "ProviderRegistry", "MatchRules", "JobEscrow", "FaultProof"),
+                found,
+                strict=True,
+            )
+        )
+
+    @property
+    def domain(self) -> Domain:
+        """What terms, batches and asks are signed for."""
+        return Domain(self.deployment.chain_id, self.escrow.address)
+
+    def look(self) -> View:
+        """
+        Look after the transactions under way, then read the chain to its head. RetryLater and
+        Unreachable leave what was read until then in place: look again.
+        """
+        self.sender.settle()
+        while True:
+            step = self.follower.step()
+            self._touched_jobs |= self.jobs.follow(step, self.db, self.escrow.address)
+            self._touched_claims |= self.disputes.follow(step, self.db, self.fault_proof.address)
+            # Far behind, this takes many steps: a stop doesn't wait for them.
+            if step.is_caught_up or self.stop.is_set:
+                break
+        is_new = step.head.hash != self._seen
+        view = View(
+            step.head, frozenset(self._touched_jobs), frozenset(self._touched_claims), is_new
+        )
+        self._seen = step.head.hash
+        self._touched_jobs.clear()
+        self._touched_claims.clear()
+        return view
+
+    def perform(
+        self,
+        actions: Iterable[Action],
+        view: View,
+        *,
+        before: Callable[[Action], None] = lambda action: None,
+    ) -> Performed:
+        """`Performer.perform`, at the time of `view`; nothing once it is time to stop."""
+        if self.stop.is_set:
+            return Performed()
+        return self.performer.perform(actions, view.now, before=before)
+
+    def close(self) -> None:
+        """Close files and connections."""
+        self.db.close()
+        self.outbox.close()
+        self.rpc.close()
+
+
+def outbox_path(settings: Settings, deployment: Deployment, address: str) -> Path:
+    """
+    The outbox of a key on a deployment's chain: shared by everything on this machine that sends
+    with the key. A local chain that was started anew has a file of its own.
+    """
+    chain = f"{deployment.chain_id}-{deployment.genesis[:4].hex()}"
+    return settings.home / "outbox" / f"{address.lower()}-{chain}.db"
+
+
+def unlock(settings: Settings) -> Key:
+    """The key that the settings name. UsageError if it can't be had without asking a person."""
+    passphrase = settings.passphrase_of_account()
+    if passphrase is None:
+        raise UsageError(
+            "the key is locked: set HEADRACE_PASSPHRASE_FILE to a file with its passphrase"
+        )
+    return accounts.load(settings.keys_folder, settings.account, passphrase)
+
+
+def open_context(name: str, settings: Settings, stop: Stop, *, key: Key | None = None) -> Context:
+    """
+    Open what the daemon `name` works with; `key` instead of the one that the settings name.
+    UsageError if anything doesn't belong together: another chain, other code at an address, a file
+    of another deployment or in use. Unreachable and RetryLater if the node can't say so now.
+    """
+    deployment = Deployment.load(settings.manifest_path)
+    if key is None:
+        key = unlock(settings)
+    rpc = Rpc(settings.url(), timeout=settings.rpc_timeout)
+    home = settings.home / name
+    db: ChainDb | None = None
+    try:
+        deployment.verify(rpc)
+        escrow = deployment.escrow(rpc)
+        fault_proof = deployment.fault_proof(rpc)
+        db = ChainDb(
+            home / "chain.db",
+            chain_id=deployment.chain_id,
+            genesis=deployment.genesis,
+            escrow=escrow.address,
+        )
+        outbox = Outbox(
+            outbox_path(settings, deployment, key.address),
+            chain_id=deployment.chain_id,
+            address=key.address,
+        )
+    except BaseException:
+        if db is not None:
+            db.close()
+        rpc.close()
+        raise
+    sender = Sender(
+        rpc,
+        key,
+        outbox,
+        chain_id=deployment.chain_id,
+        fees=Fees(cap=settings.max_fee),
+        confirmations=settings.confirmations,
+    )
+    log.info(
+        "open",
+        extra={
+            "daemon": name,
+            "account": key.address,
+            "chain": deployment.chain_id,
+            "escrow": escrow.address,
+            "node": rpc.host,
+        },
+    )
+    return Context(
+        name=name,
+        settings=settings,
+        home=home,
+        stop=stop,
+        key=key,
+        deployment=deployment,
+        rpc=rpc,
+        db=db,
+        follower=Follower(
+            rpc, db, [escrow.address, fault_proof.address], start=deployment.start_block
+        ),
+        jobs=JobBook.load(db, escrow.address),
+        disputes=DisputeBook.load(db, fault_proof.address),
+        outbox=outbox,
+        sender=sender,
+        store=BlobStore(settings.store_path),
+        board=Board(settings.board_path),
+        token=deployment.token(rpc),
+        vault=deployment.vault(rpc),
+        registry=deployment.registry(rpc),
+        rules=deployment.rules(rpc),
+        escrow=escrow,
+        fault_proof=fault_proof,
+    )

@@ -1,0 +1,79 @@
+"""A daemon as a program: opened, looped, stopped, and ended with a message a person can use."""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from headrace import logging as json_logs
+from headrace import settings as environment
+from headrace.chain.accounts import Key
+from headrace.daemon import loop
+from headrace.daemon.context import Context, open_context
+from headrace.daemon.loop import Stop, Stopped
+from headrace.errors import HeadraceError
+from headrace.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Tick = Callable[[], None]
+
+
+def serve(
+    name: str,
+    settings: Settings,
+    make: Callable[[Context], Tick],
+    *,
+    stop: Stop | None = None,
+    key: Key | None = None,
+) -> None:
+    """
+    Run the daemon `name` until `stop`: open its context, let `make` build its tick on it, and tick.
+    A node that can't be reached is waited for, at the start too. HeadraceError if only a person can
+    help. Without a `stop` given, SIGTERM and SIGINT stop it (main thread only).
+    """
+    if stop is None:
+        stop = Stop()
+        with stop.on_signals():
+            try:
+                _serve(name, settings, make, stop, key)
+            except Stopped:
+                log.info("stopped in the middle", extra={"daemon": name})
+        return
+    _serve(name, settings, make, stop, key)
+
+
+def _serve(
+    name: str,
+    settings: Settings,
+    make: Callable[[Context], Tick],
+    stop: Stop,
+    key: Key | None,
+) -> None:
+    context = loop.until_it_works(lambda: open_context(name, settings, stop, key=key), stop)
+    if context is None:
+        return
+    try:
+        tick = loop.until_it_works(lambda: make(context), stop)
+        if tick is not None:
+            loop.run(tick, stop, poll=settings.poll_seconds)
+    finally:
+        context.close()
+    log.info("stopped", extra={"daemon": name})
+
+
+def main(run: Callable[[Settings], None]) -> NoReturn:
+    """
+    The whole of a `__main__`: settings from the environment, JSON logs, exit code 1 with one clear
+    line if a person has to help.
+    """
+    try:
+        settings = environment.load()
+        json_logs.configure(settings.log_level, secrets=settings.secrets())
+        run(settings)
+    except HeadraceError as error:
+        if not logging.getLogger().handlers:
+            json_logs.configure()
+        log.error("ended", extra={"why": str(error), "error": type(error).__name__})
+        sys.exit(1)
+    sys.exit(0)
