@@ -112,6 +112,10 @@ def __init__(
     TIMELOCK = timelock
 
 
+# No lock on the moves of every job: what they call is the Vault, the Registry and the rules, which call nobody
+# back, and a verifier that the owner has enabled, after everything is written. A wallet is only asked statically.
+
+
 # ---- requester
 
 
@@ -169,6 +173,7 @@ def revoke_bids():
 
 
 @external
+@reentrant
 def match(
     terms: IJobEscrow.Terms,
     bid_signature: Bytes[512],
@@ -238,6 +243,7 @@ def match(
 
 
 @external
+@reentrant
 def match_batch(
     terms: IJobEscrow.Terms,
     inputs: DynArray[bytes32, 32],
@@ -308,6 +314,7 @@ def match_batch(
 
 
 @external
+@reentrant
 def finalise(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     """
     @notice Pay for a claim that stands.
@@ -327,6 +334,7 @@ def finalise(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
 
 
 @external
+@reentrant
 def finalise_batch(record: IJobEscrow.Record, items: DynArray[IJobEscrow.ClaimItem, 32]):
     """
     @notice Pay for claims that stand and share one record; an item that isn't due is skipped.
@@ -366,7 +374,9 @@ def expire(job_id: bytes32, record: IJobEscrow.Record):
     assert block.timestamp > slots._time(word), "expire: attempt is running"
     provider: address = convert(record.w1 >> 96, address)
     lock: uint256 = (record.w1 >> 16) & _M80
-    slash: uint256 = money._no_show_slash(lock, (record.w0 >> 16) & _M80, record.w0 & _M16)
+    slash: uint256 = money._no_show_slash(
+        lock, (record.w0 >> 16) & _M80, record.w0 & _M16, record.w5 >> 176
+    )
     to_requester: uint256 = 0
     to_keeper: uint256 = 0
     to_sink: uint256 = 0
@@ -534,7 +544,7 @@ def decline(job_id: bytes32, record: IJobEscrow.Record):
         slots.slots[job_id] = slots._word(
             slots.OPEN,
             attempts,
-            declines,
+            declines | (block.timestamp << 2),
             slots._exclude(record.excluded, provider, self._total(record)),
         )
     else:
@@ -546,6 +556,7 @@ def decline(job_id: bytes32, record: IJobEscrow.Record):
 
 
 @external
+@reentrant
 def submit_claim(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     """
     @notice Say what the result is. The lock stands for it from now on.
@@ -560,6 +571,7 @@ def submit_claim(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32
 
 
 @external
+@reentrant
 def submit_claims(record: IJobEscrow.Record, items: DynArray[IJobEscrow.ClaimItem, 32]):
     """
     @notice Say what the results of up to 32 jobs with one record are; an item that can't be claimed is skipped.

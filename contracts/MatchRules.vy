@@ -140,7 +140,7 @@ def agree(
     program_proof: DynArray[bytes32, 8],
     policy: uint256,
     keeper: address,
-    declines: uint256,
+    opening: uint256,
     excluded: uint256,
 ) -> (bytes32, address, IJobEscrow.Record):
     """
@@ -155,7 +155,7 @@ def agree(
     @param program_proof Leads from the job's program to the ask's list.
     @param policy JobEscrow's policy of the verifier, packed.
     @param keeper Who matches.
-    @param declines How often the job has been declined.
+    @param opening How often the job has been declined (2 bits) and when last (from bit 2, unix seconds).
     @param excluded Chain hash of the providers that the job has excluded.
     @return The ask's digest, who signed it (the Registry must know it), and the record of the match.
     """
@@ -168,13 +168,13 @@ def agree(
         ), "match: wrong bid signature"
     self._check_ask(ask)
 
-    deal: Deal = self._weigh(terms, ask, program_proof, policy, keeper)
+    deal: Deal = self._weigh(terms, ask, program_proof, policy, keeper, opening >> 2)
     if deal.requester_bits | deal.provider_bits != 0:
         self._refuse(deal.requester_bits, deal.provider_bits)
     ask_hash: bytes32 = self._ask_hash(ask)
     signer: address = self._ask_signer(deal.provider, ask_hash, ask_signature)
     return ask_hash, signer, self._record(
-        terms, ask, deal, policy, keeper, signer, declines, excluded
+        terms, ask, deal, policy, keeper, signer, opening & 3, excluded
     )
 
 
@@ -187,7 +187,9 @@ def quote(terms: IJobEscrow.Terms, ask: IJobEscrow.Ask) -> IMatchRules.Quote:
     @param ask The offer.
     @return The figures. `total` is what the requester pays; it may exceed the ramp, then `unmet` says so.
     """
-    deal: Deal = self._weigh(terms, ask, [], self._policy(terms), msg.sender)
+    deal: Deal = self._weigh(
+        terms, ask, [], self._policy(terms), msg.sender, self._declined_at(terms)
+    )
     return IMatchRules.Quote(
         price=deal.price,
         tip=deal.tip,
@@ -209,7 +211,9 @@ def lock_required(terms: IJobEscrow.Terms, ask: IJobEscrow.Ask) -> uint256:
     @param ask The offer.
     @return Token units.
     """
-    deal: Deal = self._weigh(terms, ask, [], self._policy(terms), msg.sender)
+    deal: Deal = self._weigh(
+        terms, ask, [], self._policy(terms), msg.sender, self._declined_at(terms)
+    )
     return deal.lock
 
 
@@ -233,7 +237,9 @@ def unmet(
     @return The requester's bits and the provider's bits (docs/encoding.md); both zero if it would succeed.
     """
     self._check_ask(ask)
-    deal: Deal = self._weigh(terms, ask, program_proof, self._policy(terms), keeper)
+    deal: Deal = self._weigh(
+        terms, ask, program_proof, self._policy(terms), keeper, self._declined_at(terms)
+    )
     ours: uint256 = deal.requester_bits | staticcall REGISTRY.unmet(
         terms.requirement, deal.provider, (ask.w0 >> 16) & _M8
     )
@@ -348,6 +354,13 @@ def _ask_signer(provider: address, digest: bytes32, signature: Bytes[512]) -> ad
 
 @internal
 @view
+def _declined_at(terms: IJobEscrow.Terms) -> uint256:
+    job: IJobEscrow.Job = staticcall ESCROW.job(self._job_id(terms))
+    return job.time >> 2 if job.state == slots.OPEN else 0
+
+
+@internal
+@view
 def _policy(terms: IJobEscrow.Terms) -> uint256:
     policy: IJobEscrow.Policy = staticcall ESCROW.policy_of(convert(terms.w1 >> 96, address))
     return policies._pack(policy.is_enabled, policy.charge_bps, policy.keeper_fee)
@@ -424,6 +437,7 @@ def _weigh(
     program_proof: DynArray[bytes32, 8],
     policy: uint256,
     keeper: address,
+    declined_at: uint256,
 ) -> Deal:
     deal: Deal = empty(Deal)
     deal.requester = convert(terms.w0 >> 96, address)
@@ -439,6 +453,8 @@ def _weigh(
     if now < valid_from:
         ours |= _TOO_EARLY
         valid_from = now
+    # A decline costs nothing, so it must not let the ramp run out for a friend: the ramp starts anew.
+    valid_from = max(valid_from, declined_at)
     if now > (terms.w0 >> 56) & _M40:
         ours |= _TOO_LATE
     if not policies._is_enabled(policy):
@@ -452,7 +468,9 @@ def _weigh(
         deal.levy, lock_min, deal.window, deal.delay = staticcall IVerifier(verifier).quote(
             terms.program, units, settings, deal.price
         )
-    deal.lock = money._lock_required(lock_min, (terms.w5 >> 16) & _M80)
+    deal.lock = money._lock_required(
+        lock_min, (terms.w5 >> 16) & _M80, policies._keeper_fee(policy)
+    )
     deal.charge = money._share(deal.price, policies._charge_bps(policy))
     limit: uint256 = money._ramp(
         terms.w5 >> 176, deal.price_cap, valid_from, (terms.w6 >> 24) & _M32, now
@@ -464,6 +482,7 @@ def _weigh(
             terms.w6 >> 176,
             (terms.w0 >> 24) & _M16,
             (terms.w6 >> 96) & _M80,
+            deal.price,
         )
     if before_tip + deal.tip > limit:
         ours |= _PRICE

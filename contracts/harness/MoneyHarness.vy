@@ -23,14 +23,16 @@ def ramp(
 
 @external
 @pure
-def tip(saved: uint256, fixed: uint256, share_bps: uint256, most: uint256) -> uint256:
-    return money._tip(saved, fixed, share_bps, most)
+def tip(
+    saved: uint256, fixed: uint256, share_bps: uint256, most: uint256, price: uint256
+) -> uint256:
+    return money._tip(saved, fixed, share_bps, most, price)
 
 
 @external
 @pure
-def lock_required(lock_min: uint256, damage_cap: uint256) -> uint256:
-    return money._lock_required(lock_min, damage_cap)
+def lock_required(lock_min: uint256, damage_cap: uint256, keeper_fee: uint256) -> uint256:
+    return money._lock_required(lock_min, damage_cap, keeper_fee)
 
 
 @external
@@ -43,8 +45,10 @@ def split_refuted(
 
 @external
 @pure
-def no_show_slash(lock: uint256, price: uint256, no_show_bps: uint256) -> uint256:
-    return money._no_show_slash(lock, price, no_show_bps)
+def no_show_slash(
+    lock: uint256, price: uint256, no_show_bps: uint256, keeper_fee: uint256
+) -> uint256:
+    return money._no_show_slash(lock, price, no_show_bps, keeper_fee)
 
 
 @external

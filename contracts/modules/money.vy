@@ -46,22 +46,30 @@ def _ramp(
 
 @internal
 @pure
-def _tip(saved: uint256, fixed: uint256, share_bps: uint256, most: uint256) -> uint256:
+def _tip(
+    saved: uint256, fixed: uint256, share_bps: uint256, most: uint256, price: uint256
+) -> uint256:
+    """
+    @dev At most the price: the lock covers three prices, and a tip that it doesn't cover would pay a provider
+         that is its own keeper for a lie.
+    """
     # SAFETY: 80 bits each.
-    return min(most, unsafe_add(fixed, self._share(saved, share_bps)))
+    return min(min(most, price), unsafe_add(fixed, self._share(saved, share_bps)))
 
 
 @internal
 @pure
-def _lock_required(lock_min: uint256, damage_cap: uint256) -> uint256:
+def _lock_required(lock_min: uint256, damage_cap: uint256, keeper_fee: uint256) -> uint256:
     """
-    @dev The verifier's floor, or what it takes for the requester's share of the slash to cover its damages.
+    @dev The verifier's floor, or what it takes for the requester's share of the slash to cover its damages, or
+         for the refuter's (35 %) to be nearly three times the keeper's fee that comes out of it.
     """
     # ROUNDING: up, so that the share of the lock is never under the cap.
     for_damages: uint256 = unsafe_div(
         unsafe_add(unsafe_mul(damage_cap, _BPS), _REFUTED_REQUESTER_BPS - 1), _REFUTED_REQUESTER_BPS
     )
-    return max(lock_min, for_damages)
+    for_refuter: uint256 = unsafe_mul(keeper_fee, 8)  # SAFETY: 80 bits.
+    return max(max(lock_min, for_damages), for_refuter)
 
 
 @internal
@@ -82,8 +90,13 @@ def _split_refuted(
 
 @internal
 @pure
-def _no_show_slash(lock: uint256, price: uint256, no_show_bps: uint256) -> uint256:
-    return min(lock, self._share(price, no_show_bps))
+def _no_show_slash(
+    lock: uint256, price: uint256, no_show_bps: uint256, keeper_fee: uint256
+) -> uint256:
+    # Never so little that the keeper's share of it is under its fee: a no-show of a job without a price would
+    # else cost nothing, and ending it earn nothing.
+    floor: uint256 = unsafe_mul(keeper_fee, 4)  # SAFETY: 80 bits.
+    return min(lock, max(floor, self._share(price, no_show_bps)))
 
 
 @internal
