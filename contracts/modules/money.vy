@@ -95,8 +95,8 @@ def _no_show_slash(
 ) -> uint256:
     # Never so little that the keeper's share of it is under its fee: a no-show of a job without a price would
     # else cost nothing, and ending it earn nothing.
-    floor: uint256 = unsafe_mul(keeper_fee, 4)  # SAFETY: 80 bits.
-    return min(lock, max(floor, self._share(price, no_show_bps)))
+    least: uint256 = unsafe_mul(keeper_fee, 4)  # SAFETY: 80 bits.
+    return min(lock, max(least, self._share(price, no_show_bps)))
 
 
 @internal
