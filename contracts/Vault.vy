@@ -7,8 +7,8 @@
 @notice The only contract that holds tokens: what each account has free, and what each book has
         reserved of it. A book is a contract that an account lets reserve what is free; it moves
         nothing but what it has reserved, and not out of the vault.
-@dev The money is in modules/accounts, the books are in modules/books; this contract says who may do
-     what, and alone talks to the token. INVARIANT: its token balance is at least `total_held`.
+@dev Money is in modules/accounts and moves, books are in modules/books. This contract says who
+     may do what, and alone talks to the token. INVARIANT: its balance is at least `total_held`.
 @custom:security Wants a plain ERC-20: a fee on transfer is refused at deposit; if the token takes
                  some of the balance away later, the depositors lose and the sink comes last.
 @custom:kill Has no switch: free money can always leave, reserved money as the books release it.
@@ -25,12 +25,14 @@ from snekmate.auth import ownable_2step
 from snekmate.utils import eip712_domain_separator
 from contracts.modules import accounts
 from contracts.modules import books as registered
+from contracts.modules import moves
 from contracts.modules import signatures
 
 initializes: ownable
 initializes: ownable_2step[ownable := ownable]
 initializes: eip712_domain_separator
 initializes: accounts
+initializes: moves[accounts := accounts]
 initializes: registered
 
 exports: (
@@ -81,7 +83,6 @@ def __init__(
     ownable_2step._transfer_ownership(owner)
     eip712_domain_separator.__init__("Headrace Vault", "1")
     registered.__init__(escrow, registry)
-
     TOKEN = token
     SINK_RECEIVER = sink_receiver
     log IVault.BookAdded(index=0, book=escrow)
@@ -140,9 +141,8 @@ def deposit_with_permit(
         ),
         revert_on_failure=False,
     )
-    if not permitted:
-        allowance: uint256 = staticcall TOKEN.allowance(msg.sender, self)
-        assert allowance >= amount, "vault: permit failed"
+    allowed: bool = permitted or staticcall TOKEN.allowance(msg.sender, self) >= amount
+    assert allowed, "vault: permit failed"
     self._deposit(msg.sender, amount)
     self._authorise(msg.sender, books, True)
 
@@ -155,8 +155,7 @@ def withdraw(amount: uint256, receiver: address):
     @param receiver The account that is paid; not the vault.
     """
     assert amount != 0, "vault: withdrawal is zero"
-    assert receiver != empty(address), "vault: receiver is zero"
-    assert receiver != self, "vault: receiver is the vault"
+    assert receiver not in [empty(address), self], "vault: bad receiver"
     accounts._take_out(msg.sender, amount)
     log IVault.Withdrawn(account=msg.sender, receiver=receiver, amount=amount)
 
@@ -251,9 +250,8 @@ def add_book(book: address):
 
 # ---- a book
 #
-# No lock here: these functions call nothing, and what they read and write is settled before the
-# token is called, and read again after. A token that re-enters here from a deposit or a withdrawal
-# finds what it finds between two transactions. A lock would cost each move of a job 300 gas.
+# No lock here: they call nothing, and what they read and write is settled before the token is called
+# and read again after: a token that re-enters here finds what it finds between two transactions.
 
 
 @external
@@ -265,7 +263,7 @@ def reserve(account: address, amount: uint256):
     @param amount Token units.
     """
     index: uint256 = registered._index(msg.sender)
-    accounts._set_aside(account, index, amount)
+    moves._set_aside(account, index, amount)
     log IVault.Reserved(account=account, index=index, amount=amount)
 
 
@@ -278,7 +276,7 @@ def release(account: address, amount: uint256):
     @param amount Token units.
     """
     index: uint256 = registered._index(msg.sender)
-    accounts._move(account, index, amount, amount, 0)
+    moves._take(account, index, amount, amount, 0)
     log IVault.Released(account=account, index=index, amount=amount)
 
 
@@ -292,8 +290,9 @@ def pay(payer: address, payee: address, amount: uint256):
     @param amount Token units.
     """
     index: uint256 = registered._index(msg.sender)
-    accounts._move(payer, index, amount, 0, 0)
-    accounts._move(payee, index, 0, amount, 0)
+    moves._take(payer, index, amount, 0, 0)
+    if amount != 0:
+        moves._give(payee, amount)
     log IVault.Paid(payer=payer, payee=payee, index=index, amount=amount)
 
 
@@ -306,7 +305,7 @@ def sink(account: address, amount: uint256):
     @param amount Token units.
     """
     index: uint256 = registered._index(msg.sender)
-    accounts._move(account, index, amount, 0, 0)
+    moves._take(account, index, amount, 0, 0)
     accounts._sink(amount)
     log IVault.Sunk(account=account, index=index, amount=amount)
 
@@ -315,17 +314,17 @@ def sink(account: address, amount: uint256):
 @reentrant
 def pledge(payer: address, held: uint256, payment: uint256, locker: address, lock: uint256):
     """
-    @notice Put both sides of a match aside, in the locker's lane: the payer's payment, first out of what
-            the book holds of it, and the locker's stake. Logs nothing: the book's own event says it all.
-    @param payer The account that pays; must have authorised the book if the payment is above `held`.
+    @notice Put both sides of a match aside, in the locker's lane: the payer's payment, first out of
+            what the book holds of it, and the locker's stake. Logs nothing: the book's event does.
+    @param payer The account that pays; must have authorised the book to pay more than `held`.
     @param held Token units that the book gives back to `payer` before it pays.
     @param payment Token units from what is free of `payer`.
     @param locker The account whose stake is put aside; must have authorised the book.
     @param lock Token units from what is free of `locker`.
     """
     index: uint256 = registered._index(msg.sender)
-    accounts._pay_in(payer, index, held, payment)
-    accounts._lock(locker, index, lock, payment)
+    moves._pay_in(payer, index, held, payment)
+    moves._lock(locker, index, lock, payment)
 
 
 @external
@@ -345,13 +344,13 @@ def settle(
     sunk: uint256,
 ):
     """
-    @notice Divide what the calling book has reserved of one account. What goes out has to come in. Logs
-            nothing: the book's own event says it all.
+    @notice Divide what the calling book has reserved of one account. What goes out has to come in.
+            Logs nothing: the book's own event says it all.
     @param account The account.
     @param out Token units out of what the book has reserved of `account`.
     @param back Token units to what is free of `account`.
-    @param kept Token units to the lane of book 1 of `account`, which sends them on to the sink; only book 0
-                may keep any. It is the cheap way there: the account's word is written anyway.
+    @param kept Token units to what book 1 has reserved of `account`, for it to send to the sink;
+                only book 0 may. The cheap way there: the account's word is written anyway.
     @param payer An account; may be any of the others.
     @param to_free Token units to what is free of `payer`.
     @param to_reserved Token units to what the book has reserved of `payer`.
@@ -363,14 +362,17 @@ def settle(
     """
     index: uint256 = registered._index(msg.sender)
     assert kept == 0 or index == 0, "vault: only book 0 keeps"
-    accounts._require_conserved(
+    moves._require_conserved(
         out, back, kept, to_free, to_reserved, first_amount, second_amount, sunk
     )
     # What goes out goes before anything comes in: no lane holds what isn't there.
-    accounts._move(account, index, out, back, kept)
-    accounts._refund(payer, index, to_free, to_reserved)
-    accounts._move(first, index, 0, first_amount, 0)
-    accounts._move(second, index, 0, second_amount, 0)
+    moves._take(account, index, out, back, kept)
+    if to_free | to_reserved != 0:
+        moves._refund(payer, index, to_free, to_reserved)
+    if first_amount != 0:
+        moves._give(first, first_amount)
+    if second_amount != 0:
+        moves._give(second, second_amount)
     accounts._sink(sunk)
 
 

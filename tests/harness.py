@@ -33,6 +33,8 @@ MNEMONIC = "test test test test test test test test test test test junk"
 GENESIS_TIME = 1_800_000_000
 GAS = 15_000_000
 ZERO_ADDRESS = "0x" + "00" * 20
+# Seconds until a request that hangs is an error.
+TIMEOUT = 120
 
 
 class RpcError(Exception):
@@ -90,8 +92,9 @@ class Anvil:
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=_die_with_parent
         )
         atexit.register(self.stop)
-        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         self._ids = itertools.count(1)
+        self.patience = 5.0
         self._wait()
 
     @property
@@ -129,6 +132,31 @@ class Anvil:
         if isinstance(data, str) or "revert" in message or message.startswith("EVM error"):
             raise Reverted(reason_of(bytes.fromhex((data or "0x")[2:]), message))
         raise RpcError(f"{method}: {message}")
+
+    def send(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The receipt of a transaction, which is in a block then."""
+        if self._connection.sock is None:
+            self._connection.connect()
+        self._connection.sock.settimeout(self.patience)
+        try:
+            receipt: dict[str, Any] = self.rpc("eth_sendTransactionSync", request)
+        except TimeoutError:
+            # Once in some ten thousand times anvil misses the block that it waits for, and would
+            # answer only after 30 seconds, with an error.
+            self._connection.close()
+            return self._look_for(request["from"])
+        self._connection.sock.settimeout(TIMEOUT)
+        return receipt
+
+    def _look_for(self, sender: str) -> dict[str, Any]:
+        def count(block: str) -> int:
+            return int(self.rpc("eth_getTransactionCount", sender, block), 16)
+
+        if count("latest") != count("pending"):
+            self.rpc("evm_mine")
+        nonce = hex(count("latest") - 1)
+        found = self.rpc("eth_getTransactionBySenderAndNonce", sender, nonce)
+        return dict(self.rpc("eth_getTransactionReceipt", found["hash"]))
 
     def stop(self) -> None:
         """Ends the process; harmless when it has ended."""
@@ -408,7 +436,7 @@ class Chain:
         if timestamp is not None:
             self.next_time(timestamp)
         request = self.request(sender, getattr(to, "address", to), data, gas, value)
-        raw = self.rpc("eth_sendTransactionSync", request)
+        raw = self.anvil.send(request)
         if int(raw["status"], 16) == 0:
             trace = self.top_call(raw["transactionHash"])
             output = bytes.fromhex(trace.get("output", "0x")[2:])

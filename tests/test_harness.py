@@ -156,3 +156,19 @@ def test_addresses_of_coming_contracts(chain: Chain) -> None:
 def test_storage_words(chain: Chain, probe: Contract) -> None:
     probe.store((11, chain.accounts[1]), [])
     assert chain.storage(probe, 0) == 11
+
+
+def test_a_receipt_that_the_node_forgets_to_send_is_fetched(
+    chain: Chain, probe: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node stands for itself here on the day it misses its own block: it mines none."""
+    monkeypatch.setattr(chain.anvil, "patience", 0.3)
+    chain.rpc("evm_setAutomine", False)
+    try:
+        receipt = probe.store((9, chain.accounts[1]), [])
+        with reverts("probe: told to fail"):
+            probe.fail(0)
+    finally:
+        chain.rpc("evm_setAutomine", True)
+    assert receipt.only("Stored").pair.amount == 9
+    assert probe.value() == 9

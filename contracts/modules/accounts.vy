@@ -4,7 +4,7 @@
 @title Accounts
 @license AGPL-3.0-only
 @notice What each account has free, what each book has reserved of it, and the totals.
-@dev Owns the accounts' words.
+@dev Owns the accounts' words; what books do with them is in modules/moves.
      INVARIANT: what is free and reserved of all accounts, and the sink, add up to `total_held`,
      which has at most 80 bits. So no lane can overflow whatever a book does, no credit needs a
      check, and nobody can block a refund by filling an account up.
@@ -169,127 +169,10 @@ def _authorise(account: address, books: uint256, allowed: bool):
 
 
 @internal
-def _set_aside(account: address, index: uint256, amount: uint256):
-    """
-    @dev From what is free of `account` to what the book at `index` has reserved of it.
-    """
-    word: uint256 = self._words[account]
-    assert self._is_authorised(word, index), "vault: book not authorised"
-    assert word & _M80 >= amount, "vault: not enough to reserve"
-    # SAFETY: it leaves what is free for a lane of the same account, and all of it fits one lane.
-    word = unsafe_sub(word, amount)
-    if index < _LANES:
-        word = unsafe_add(word, amount << self._lane(index))
-    else:
-        self._reserved[account][index] = unsafe_add(self._reserved[account][index], amount)
-    self._words[account] = word
-
-
-@internal
-def _pay_in(account: address, index: uint256, held: uint256, payment: uint256):
-    """
-    @dev `held` leaves what the book at `index` has reserved of `account`, and `payment` the account.
-    """
-    if held == payment:
-        self._move(account, index, held, 0, 0)
-        return
-    if held != 0:
-        self._move(account, index, held, held, 0)
-    word: uint256 = self._words[account]
-    # More than is held is a new promise: the book must still have the account's word for it.
-    assert payment <= held or self._is_authorised(word, index), "vault: payer not authorised"
-    assert word & _M80 >= payment, "vault: not enough to pay"
-    # SAFETY: just compared.
-    self._words[account] = unsafe_sub(word, payment)
-
-
-@internal
-def _lock(account: address, index: uint256, lock: uint256, payment: uint256):
-    """
-    @dev `lock`, from what is free of `account`, and `payment`, which left another, join what the book at
-         `index` has reserved of `account`.
-    """
-    word: uint256 = self._words[account]
-    assert self._is_authorised(word, index), "vault: locker not authorised"
-    assert word & _M80 >= lock, "vault: not enough to lock"
-    # SAFETY: it leaves what is free of this account and of the payer, and all of it fits one lane.
-    word = unsafe_sub(word, lock)
-    if index < _LANES:
-        word = unsafe_add(word, unsafe_add(lock, payment) << self._lane(index))
-    else:
-        self._reserved[account][index] = unsafe_add(
-            self._reserved[account][index], unsafe_add(lock, payment)
-        )
-    self._words[account] = word
-
-
-@internal
-def _move(account: address, index: uint256, out: uint256, back: uint256, kept: uint256):
-    """
-    @dev `out` leaves what the book at `index` has reserved of `account`, `back` joins what is free
-         of it, `kept` what book 1 has reserved of it. The caller accounts for the difference, and takes
-         before it gives.
-    """
-    if out | back == 0:
-        return
-    word: uint256 = self._words[account]
-    if out != 0:
-        # SAFETY: compared before each subtraction.
-        if index < _LANES:
-            lane: uint256 = self._lane(index)
-            assert (word >> lane) & _M80 >= out, "vault: not enough reserved"
-            word = unsafe_sub(word, out << lane)
-        else:
-            reserved: uint256 = self._reserved[account][index]
-            assert reserved >= out, "vault: not enough in the book"
-            self._reserved[account][index] = unsafe_sub(reserved, out)
-    if back | kept != 0:
-        assert account != empty(address), "vault: payee is zero"
-        # SAFETY: as much leaves lanes of the vault, or the call reverts; all of it fits one lane.
-        word = unsafe_add(word, unsafe_add(back, kept << 160))
-    self._words[account] = word
-
-
-@internal
-def _refund(account: address, index: uint256, to_free: uint256, to_reserved: uint256):
-    if to_reserved == 0:
-        self._move(account, index, 0, to_free, 0)
-        return
-    assert account != empty(address), "vault: refund to zero"
-    # SAFETY: as much left a lane of the vault just before; all of it fits one lane.
-    word: uint256 = unsafe_add(self._words[account], to_free)
-    if index < _LANES:
-        word = unsafe_add(word, to_reserved << self._lane(index))
-    else:
-        self._reserved[account][index] = unsafe_add(self._reserved[account][index], to_reserved)
-    self._words[account] = word
-
-
-@internal
 def _sink(amount: uint256):
     if amount != 0:
         # SAFETY: the sink is part of the total, which has 80 bits.
         self._totals = unsafe_add(self._totals, amount)
-
-
-@internal
-@pure
-def _require_conserved(
-    out: uint256,
-    back: uint256,
-    kept: uint256,
-    to_free: uint256,
-    to_reserved: uint256,
-    first: uint256,
-    second: uint256,
-    sunk: uint256,
-):
-    # SAFETY: sums of amounts of at most 80 bits; if one is larger the first half fails anyway.
-    ours: uint256 = unsafe_add(unsafe_add(back, kept), unsafe_add(to_free, to_reserved))
-    ins: uint256 = unsafe_add(unsafe_add(ours, first), unsafe_add(second, sunk))
-    largest: uint256 = (out | back | kept | to_free | to_reserved | first | second | sunk)
-    # INVARIANT: money is conserved. (No amount above 80 bits can be there.)
-    assert largest <= _M80 and out == ins, "vault: out differs from in"
 
 
 @internal

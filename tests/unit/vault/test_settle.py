@@ -187,7 +187,7 @@ def test_no_more_than_is_reserved(running: tuple[World, int]) -> None:
 @pytest.mark.parametrize(
     ("field", "position", "reason"),
     [
-        ("to_free", 1, "vault: payee is zero"),
+        ("to_free", 1, "vault: refund to zero"),
         ("to_reserved", 1, "vault: refund to zero"),
         ("first", 2, "vault: payee is zero"),
         ("second", 3, "vault: payee is zero"),
