@@ -158,7 +158,13 @@ class System:
         names = ("vault", "registry", "rules", "escrow", "fault_proof")
         at = {name: chain.create_address(owner, i) for i, name in enumerate(names)}
         self.vault = self._place(
-            "Vault", at["vault"], self.token, owner, self.sink_receiver, at["escrow"], at["registry"]
+            "Vault",
+            at["vault"],
+            self.token,
+            owner,
+            self.sink_receiver,
+            at["escrow"],
+            at["registry"],
         )
         self.registry = self._place(
             "ProviderRegistry",
@@ -473,7 +479,9 @@ class System:
         """Sets the DummyVerifier's verdict on a claim."""
         self.dummy.rule(attempt.claim_id, verdict, not_before, refuter, sender=self.owner)
 
-    def finalise(self, attempt: Attempt, commitment: bytes | None = None, **options: Any) -> Receipt:
+    def finalise(
+        self, attempt: Attempt, commitment: bytes | None = None, **options: Any
+    ) -> Receipt:
         """Finalises; `sender` and `timestamp` as for any call."""
         return self._move("finalise", attempt, commitment, options)
 
@@ -518,7 +526,9 @@ class System:
 
     # -- in fewer words --
 
-    def claimed(self, terms: Terms | None = None, ask: Ask | None = None, **options: Any) -> Attempt:
+    def claimed(
+        self, terms: Terms | None = None, ask: Ask | None = None, **options: Any
+    ) -> Attempt:
         """A matched and claimed attempt."""
         attempt = self.match(terms, ask, **options)
         self.claim(attempt)

@@ -1,4 +1,4 @@
-"""Expiry: no claim in time costs the provider its no-show share, and the job opens again or ends."""
+"""Expiry: no claim in time costs the provider its no-show share; the job opens again or ends."""
 
 import pytest
 

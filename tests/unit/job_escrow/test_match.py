@@ -387,9 +387,7 @@ def test_no_place_left(system: System) -> None:
 # -- excluded providers --
 
 
-def failed(
-    system: System, count: int, **changes: int
-) -> tuple[words.Terms, list[words.Exclusion]]:
+def failed(system: System, count: int, **changes: int) -> tuple[words.Terms, list[words.Exclusion]]:
     """A job at which the first `count` providers failed, and its list of exclusions."""
     terms, excluded = system.terms(**changes), []
     for index in range(count):
@@ -477,9 +475,7 @@ def test_a_declined_attempt_leaves_no_claim_id_behind(system: System) -> None:
 
 
 @pytest.mark.parametrize("price_base", [0, 500_009, 3 * UNIT])
-def test_price_is_that_of_the_new_match(
-    system: System, books: Books, price_base: int
-) -> None:
+def test_price_is_that_of_the_new_match(system: System, books: Books, price_base: int) -> None:
     """Less, the same or more than is held: the difference is the requester's, free."""
     terms, excluded = failed(system, 1, tip_share_bps=0)
     ask = system.ask(1, price_base=price_base)

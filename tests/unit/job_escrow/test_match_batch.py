@@ -81,9 +81,7 @@ def spoil(system: System, terms: Terms, how: str) -> None:
 
 @pytest.mark.parametrize("place", range(4))
 @pytest.mark.parametrize("how", ["cancelled", "posted", "matched"])
-def test_a_member_on_record_is_skipped(
-    system: System, books: Books, place: int, how: str
-) -> None:
+def test_a_member_on_record_is_skipped(system: System, books: Books, place: int, how: str) -> None:
     terms = batch(system)
     spoil(system, members(terms)[place], how)
     before = system.job(members(terms)[place])

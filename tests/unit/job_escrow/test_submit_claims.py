@@ -86,9 +86,7 @@ def test_a_hostile_item_is_skipped(system: System, place: int, hostile: str, bit
 @pytest.mark.parametrize("late", [0, 1])
 def test_the_last_second(system: System, late: int) -> None:
     attempts = system.match_batch()
-    receipt = submit(
-        system, items_of(attempts), attempts[0], timestamp=attempts[0].ends + late
-    )
+    receipt = submit(system, items_of(attempts), attempts[0], timestamp=attempts[0].ends + late)
     skipped = [(a.job_id, SKIP_TIME) for a in attempts] if late else []
     assert receipt.named("Skipped") == skipped
     state = MATCHED if late else CLAIMED

@@ -31,11 +31,10 @@ def edge(system: System, attempt: Attempt) -> int:
 def code(*words: int | str) -> str:
     """Code of a contract that returns these words whatever it is asked."""
     data = b"".join(
-        int(word, 16).to_bytes(32) if isinstance(word, str) else word.to_bytes(32)
-        for word in words
+        int(word, 16).to_bytes(32) if isinstance(word, str) else word.to_bytes(32) for word in words
     )
     size = len(data)
-    # codecopy(0, 12, size); return(0, size)
+    # Copies what comes after these 12 bytes to memory and returns it.
     return (bytes.fromhex(f"61{size:04x}600c5f3961{size:04x}5ff3") + data).hex()
 
 
