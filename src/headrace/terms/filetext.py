@@ -98,6 +98,12 @@ class Section:
             return [self._scalar(name, item) for item in node.value]
         return [self._scalar(name, node)]
 
+    def lines(self, name: str) -> list[int]:
+        """The line of each value that `texts` gives for a field."""
+        node = self._values.get(name)
+        items = node.value if isinstance(node, yaml.SequenceNode) else [node] if node else []
+        return [item.start_mark.line + 1 for item in items]
+
     def section(self, name: str) -> "Section":
         """The section under a field; an empty one if it isn't given."""
         self._read.add(name)

@@ -6,6 +6,7 @@ Every complaint is a JobFileError that names the file, the line and the field. E
 docstrings of `read_job` and `read_node`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ _EXACT = "exact"
 # price.
 _DAMAGES_BPS = 4_500
 _ATTESTED = 1
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _REGIONS = {name: index for index, name in enumerate(REGIONS)}
 
 
@@ -189,10 +191,19 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFile:
-    """A node as its file describes it, and what it offers."""
+    """
+    A node as its file describes it, and what it offers. `provider` is whose it is (None: the
+    account that runs it), `operator` the name of the keyfile that runs it (None: the one that the
+    settings name), `index` its place among the provider's nodes. `model_lines` says where each of
+    the offer's models stands in the file.
+    """
 
     node: Node
     offer: Offer
+    provider: str | None = None
+    operator: str | None = None
+    index: int = 0
+    model_lines: tuple[int, ...] = ()
 
 
 def read_job(text: str, source: str, catalogue: Catalogue) -> JobFile:
@@ -288,6 +299,9 @@ def read_node(text: str, source: str, catalogue: Catalogue) -> NodeFile:
     The node in a file's `text`; `source` is its name. Required are `gpu`, `region`, `offer.models`
     and `offer.max_lock`:
 
+        provider: 0x...            # whose node it is; default: the account that runs it
+        operator: worker           # the keyfile that runs it; default: the settings' account
+        index: 0                   # its place among the provider's nodes, at most 7
         gpu: RTX 4090
         gpus: 1
         vram: 24                   # GiB of one GPU; default: the catalogue's
@@ -343,9 +357,21 @@ def read_node(text: str, source: str, catalogue: Catalogue) -> NodeFile:
     )
     if offer.price_base == 0 and offer.price_per_unit == 0:
         raise section.error("base", "and per_unit are both zero: the offer has no price")
+    model_lines = tuple(section.lines("models"))
     section.done()
+    operator = top.text("operator") if "operator" in top else None
+    if operator is not None and not _ACCOUNT.fullmatch(operator):
+        raise top.error("operator", f"expected the name of a keyfile, got {operator!r}")
+    file = NodeFile(
+        node=node,
+        offer=offer,
+        provider=top.address("provider") if "provider" in top else None,
+        operator=operator,
+        index=top.whole("index", 0, most=7),
+        model_lines=model_lines,
+    )
     top.done()
-    return NodeFile(node=node, offer=offer)
+    return file
 
 
 def _exact_name(top: Section, catalogue: Catalogue) -> str:

@@ -200,6 +200,20 @@ def test_a_node() -> None:
     )
 
 
+def test_whose_a_node_is() -> None:
+    made = node(NODE)
+    assert (made.provider, made.operator, made.index) == (None, None, 0)
+    made = node(f"provider: '{PROVIDER.lower()}'\noperator: worker-1\nindex: 7\n" + NODE)
+    assert (made.provider, made.operator, made.index) == (PROVIDER, "worker-1", 7)
+
+
+def test_where_a_nodes_models_stand() -> None:
+    assert node(NODE).model_lines == (9, 9)
+    assert node(NODE.replace("[digits, letters]", "digits")).model_lines == (9,)
+    listed = NODE.replace("[digits, letters]", "\n    - digits\n    - letters")
+    assert node(listed).model_lines == (10, 11)
+
+
 def test_json_means_the_same() -> None:
     fields = {
         "model": "digits",
@@ -323,6 +337,9 @@ def test_job_faults_name_line_and_field(text: str, line: int, field: str, words:
         (NODE.replace("capacity: 4", "capacity: 0"), 4, "capacity", "from 1 to 63, got '0'"),
         (NODE.replace("eu-north", "north"), 3, "region", "did you mean eu-north?"),
         (NODE.replace("  max_lock: 60\n", ""), 9, "offer.max_lock", "is missing"),
+        ("provider: 0x12\n" + NODE, 1, "provider", "'0x12' is not an address"),
+        ("operator: ../me\n" + NODE, 1, "operator", "expected the name of a keyfile, got '../me'"),
+        ("index: 8\n" + NODE, 1, "index", "expected a whole number from 0 to 7, got '8'"),
         (NODE.replace("0.5", "0").replace("0.1", "0"), 10, "offer.base", "the offer has no price"),
         (NODE.replace("lane: 2", "lane: 16"), 19, "offer.lane", "from 0 to 15, got '16'"),
         (NODE.replace("valid: 3d", "valid: 31d"), 18, "offer.valid", "expected 1s to 30d"),
