@@ -51,7 +51,8 @@ class Job:
     """
     A job as the events tell it. `attempt` counts those used or running (a declined one is neither),
     `excluded` are the exclusions that `match` and `cancel` want. `record` is that of the attempt
-    that runs, or of the last one if none does; `posted_in` is the number of the block that showed
+    that runs, or of the last one if none does; `declined_at` is when a decline opened the job (unix
+    seconds, 0 if none did), where the ramp starts anew; `posted_in` is the number of the block that showed
     the job first.
     """
 
@@ -61,6 +62,7 @@ class Job:
     state: JobState = JobState.OPEN
     attempt: int = 0
     declines: int = 0
+    declined_at: int = 0
     excluded: tuple[Exclusion, ...] = ()
     batch_id: bytes | None = None
     attempts: tuple[Attempt, ...] = ()
@@ -277,6 +279,7 @@ def _matched(job: Job, event: Event) -> Job:
         job,
         state=JobState.MATCHED,
         attempt=job.attempt + 1,
+        declined_at=0,
         attempts=(*job.attempts, attempt),
     )
 
@@ -309,7 +312,8 @@ def _voided(job: Job, event: Event) -> Job:
 
 def _declined(job: Job, event: Event) -> Job:
     job = replace(job, attempt=job.attempt - 1, declines=job.declines + 1)
-    return _reopened(job, event, JobState.CANCELLED, _last(job, event, "declined"))
+    job = _reopened(job, event, JobState.CANCELLED, _last(job, event, "declined"))
+    return replace(job, declined_at=event.log.timestamp) if event.args["is_open"] else job
 
 
 def _expired(job: Job, event: Event) -> Job:

@@ -6,7 +6,8 @@ from headrace.chain.accounts import Key
 from headrace.chain.rpc import NodeError, Rpc, to_int
 from headrace.errors import Rejected, RetryLater
 
-_KNOWN = ("already known", "already imported", "known transaction", "nonce too low")
+_KNOWN = ("already known", "already imported", "known transaction")
+_USED = "nonce too low"
 
 
 class LocalDeployer:
@@ -47,7 +48,10 @@ class LocalDeployer:
             self._rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
         except NodeError as error:
             # The same bytes, sent before a crash: what counts is whether they get into a block.
-            if not any(word in error.message.lower() for word in _KNOWN):
+            message = error.message.lower()
+            if _USED in message and self._rpc.receipt(tx_hash) is None:
+                raise RetryLater(f"another transaction of {self.address} took {nonce=}") from None
+            if _USED not in message and not any(word in message for word in _KNOWN):
                 raise
         return self._mined(tx_hash)
 
