@@ -120,7 +120,9 @@ def refuted(record: Record, refuter: str, is_open: bool, payouts: Payouts = ()) 
 def no_show(record: Record, caller: str, is_open: bool) -> Moves:
     """No claim in time: part of the lock is divided, the payment comes back."""
     moves = _refunded(record, is_open)
-    slash = money.no_show_slash(record.lock, record.price, record.no_show_bps)
+    slash = money.no_show_slash(
+        record.lock, record.price, record.no_show_bps, record.keeper_fee
+    )
     split = money.split_no_show(slash, record.keeper_fee)
     moves.free[record.provider] += record.lock - slash
     moves.free[record.requester] += split.to_requester

@@ -25,16 +25,16 @@ def test_ramp_is_the_twins(harness: Contract, terms: Terms, after: int) -> None:
     ) == money.ramp(terms, now)
 
 
-@given(terms=words_of.sane_terms(), saved=amounts)
-def test_tip_is_the_twins(harness: Contract, terms: Terms, saved: int) -> None:
-    assert harness.tip(saved, terms.tip_fixed, terms.tip_share_bps, terms.tip_max) == money.tip_of(
-        terms, saved
-    )
+@given(terms=words_of.sane_terms(), saved=amounts, price=amounts)
+def test_tip_is_the_twins(harness: Contract, terms: Terms, saved: int, price: int) -> None:
+    found = harness.tip(saved, terms.tip_fixed, terms.tip_share_bps, terms.tip_max, price)
+    assert found == money.tip_of(terms, saved, price)
 
 
-@given(lock_min=amounts, damage_cap=amounts)
-def test_lock_is_the_twins(harness: Contract, lock_min: int, damage_cap: int) -> None:
-    assert harness.lock_required(lock_min, damage_cap) == money.lock_required(lock_min, damage_cap)
+@given(lock_min=amounts, damage_cap=amounts, fee=amounts)
+def test_lock_is_the_twins(harness: Contract, lock_min: int, damage_cap: int, fee: int) -> None:
+    found = harness.lock_required(lock_min, damage_cap, fee)
+    assert found == money.lock_required(lock_min, damage_cap, fee)
 
 
 @given(slash=amounts, damage_cap=amounts, keeper_fee=amounts)
@@ -49,7 +49,7 @@ def test_refuted_split_is_the_twins(
 def test_no_show_is_the_twins(
     harness: Contract, lock: int, price: int, bps: int, keeper_fee: int
 ) -> None:
-    slash = money.no_show_slash(lock, price, bps)
-    assert harness.no_show_slash(lock, price, bps) == slash
+    slash = money.no_show_slash(lock, price, bps, keeper_fee)
+    assert harness.no_show_slash(lock, price, bps, keeper_fee) == slash
     split = money.split_no_show(slash, keeper_fee)
     assert tuple(harness.split_no_show(slash, keeper_fee)) == astuple(split)

@@ -16,7 +16,7 @@ from headrace.terms.words import Ask, Exclusion, Terms, programs_proof, programs
 class OpenJob:
     """
     A job that can be matched: posted and open (`state` 1, with its `digest` and the providers
-    `excluded` behind it, in order), or only signed (`state` 0, with the requester's `signature`). A
+    `excluded` behind it, in order; `declined_at` is when a decline opened it, else 0), or only signed (`state` 0, with the requester's `signature`). A
     signed batch is one of these too: its `job_id` is the batch's digest, `inputs` are the members
     still to be matched.
     """
@@ -25,6 +25,7 @@ class OpenJob:
     terms: Terms
     state: int = OPEN
     digest: int = 0
+    declined_at: int = 0
     excluded: tuple[Exclusion, ...] = ()
     signature: bytes = b""
     inputs: tuple[bytes, ...] = ()

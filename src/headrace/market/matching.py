@@ -160,6 +160,7 @@ def context_of(job: OpenJob, ask: LiveAsk, snapshot: Snapshot) -> Context:
         keeper=snapshot.keeper,
         job_state=job.state,
         job_digest=job.digest,
+        declined_at=job.declined_at,
         excluded=job.excluded,
         program_proof=ask.proof(terms.program) if terms.program in ask.programs else (),
         bid_epoch=snapshot.bid_epochs.get(terms.requester, 0),
@@ -199,7 +200,9 @@ def fits_from(job: OpenJob, ask: LiveAsk, verdict: Verdict, snapshot: Snapshot) 
         return None
     quote = verdict.quote
     before_tip = quote.price + quote.levy + quote.charge
-    reached = money.ramp_reaches(terms, before_tip + money.least_saving(terms))
+    reached = money.ramp_reaches(
+        terms, before_tip + money.least_saving(terms, quote.price), job.declined_at
+    )
     if reached is None:
         return None
     at = max(snapshot.now, terms.valid_from, reached)

@@ -17,6 +17,9 @@ REFUTED_REQUESTER_BPS = 1_500
 REFUTED_REFUTER_BPS = 3_500
 NO_SHOW_REQUESTER_BPS = 2_500
 NO_SHOW_KEEPER_BPS = 2_500
+# How many keeper's fees a lock is at least, and the slash of a no-show.
+LOCK_FEES = 8
+NO_SHOW_FEES = 4
 # What FaultProof wants at stake for every unit of price.
 FAULT_PROOF_LOCK = 3
 
@@ -100,55 +103,61 @@ def price_of(ask: Ask, units: int) -> int:
     return ask.price_base + ask.price_per_unit * units
 
 
-def ramp(terms: Terms, now: int) -> int:
+def ramp(terms: Terms, now: int, declined_at: int = 0) -> int:
     """
     The most that a match at `now` may cost the requester, all in: from price_start at valid_from in
-    a straight line to price_cap, ramp_seconds later. Before valid_from it is price_start.
+    a straight line to price_cap, ramp_seconds later. Before valid_from it is price_start. It starts
+    anew at `declined_at` (unix seconds, 0 if no decline has opened the job), not after `now`.
     ValueError if the terms have no ramp or start above their cap; no such job gets on record.
     """
     if terms.ramp_seconds == 0 or terms.price_start > terms.price_cap:
         raise ValueError("ramp_seconds: the ramp must rise, in more than no time")
-    elapsed = min(max(now - terms.valid_from, 0), terms.ramp_seconds)
+    elapsed = min(max(now - max(terms.valid_from, declined_at), 0), terms.ramp_seconds)
     return terms.price_start + (terms.price_cap - terms.price_start) * elapsed // terms.ramp_seconds
 
 
-def ramp_reaches(terms: Terms, amount: int) -> int | None:
+def ramp_reaches(terms: Terms, amount: int, declined_at: int = 0) -> int | None:
     """The first second at which `ramp` is at least `amount`; None if it never is."""
-    if amount <= ramp(terms, terms.valid_from):
-        return terms.valid_from
+    start = max(terms.valid_from, declined_at)
+    if amount <= ramp(terms, start, declined_at):
+        return start
     if amount > terms.price_cap:
         return None
     rise = terms.price_cap - terms.price_start
-    return terms.valid_from - (-(amount - terms.price_start) * terms.ramp_seconds // rise)
+    return start - (-(amount - terms.price_start) * terms.ramp_seconds // rise)
 
 
-def tip_of(terms: Terms, saved: int) -> int:
-    """The keeper's tip for a match that leaves `saved` below the ramp before the tip."""
-    return min(terms.tip_max, terms.tip_fixed + share(saved, terms.tip_share_bps))
-
-
-def least_saving(terms: Terms) -> int:
+def tip_of(terms: Terms, saved: int, price: int) -> int:
     """
-    The least saving below the ramp that pays for its own tip: `saved >= tip_of(terms, saved)`.
+    The keeper's tip for a match that leaves `saved` below the ramp before the tip. At most the
+    price: the lock covers three prices, and a tip that it doesn't cover would pay for lies.
+    """
+    return min(terms.tip_max, price, terms.tip_fixed + share(saved, terms.tip_share_bps))
+
+
+def least_saving(terms: Terms, price: int) -> int:
+    """
+    The least saving below the ramp that pays for its own tip: `saved >= tip_of(terms, saved, price)`.
     """
     # What is left of a saving after its tip never falls with the saving (a share is at most all of
     # it), so the savings that will do are all from the least one on; tip_max always does.
     low, high = 0, terms.tip_max
     while low < high:
         middle = (low + high) // 2
-        if middle >= tip_of(terms, middle):
+        if middle >= tip_of(terms, middle, price):
             high = middle
         else:
             low = middle + 1
     return low
 
 
-def lock_required(lock_min: int, damage_cap: int) -> int:
+def lock_required(lock_min: int, damage_cap: int, keeper_fee: int) -> int:
     """
-    The stake of an attempt: the verifier's floor, or what it takes for 15 % of it to cover the
-    damages (rounded up), whichever is more.
+    The stake of an attempt, the most of: the verifier's floor; what it takes for 15 % of it to cover
+    the damages (rounded up); eight keeper's fees, so that a refuter is left with something.
     """
-    return max(lock_min, -(-damage_cap * BPS // REFUTED_REQUESTER_BPS))
+    for_damages = -(-damage_cap * BPS // REFUTED_REQUESTER_BPS)
+    return max(lock_min, for_damages, LOCK_FEES * keeper_fee)
 
 
 def latest_end(terms: Terms, delay: int) -> int:
@@ -156,24 +165,26 @@ def latest_end(terms: Terms, delay: int) -> int:
     return terms.final_deadline + terms.attempt_seconds + delay
 
 
-def quote(terms: Terms, ask: Ask, check: CheckPrice, charge_bps: int, now: int) -> Quote:
+def quote(
+    terms: Terms, ask: Ask, check: CheckPrice, policy: Policy, now: int, declined_at: int = 0
+) -> Quote:
     """
     What a match of `terms` and `ask` at `now` would come to. `check` is the verifier's quote at
-    `price_of(ask, terms.units)`. If price, levy and charge alone are above the ramp there is no
+    `price_of(ask, terms.units)`, `declined_at` as for `ramp`. If price, levy and charge alone are above the ramp there is no
     tip.
     """
     price = price_of(ask, terms.units)
-    charge = share(price, charge_bps)
-    limit = ramp(terms, now)
+    charge = share(price, policy.charge_bps)
+    limit = ramp(terms, now, declined_at)
     before_tip = price + check.levy + charge
-    tip = tip_of(terms, limit - before_tip) if before_tip <= limit else 0
+    tip = tip_of(terms, limit - before_tip, price) if before_tip <= limit else 0
     return Quote(
         price=price,
         tip=tip,
         levy=check.levy,
         charge=charge,
         total=before_tip + tip,
-        lock=lock_required(check.lock_min, terms.damage_cap),
+        lock=lock_required(check.lock_min, terms.damage_cap, policy.keeper_fee),
         delay=check.delay,
         latest_end=latest_end(terms, check.delay),
         limit=limit,
@@ -214,9 +225,12 @@ def split_refuted(slash: int, damage_cap: int, keeper_fee: int) -> RefutedSplit:
     )
 
 
-def no_show_slash(lock: int, price: int, no_show_bps: int) -> int:
-    """What a no-show costs: a share of the price fixed in the terms, at most the lock."""
-    return min(lock, share(price, no_show_bps))
+def no_show_slash(lock: int, price: int, no_show_bps: int, keeper_fee: int) -> int:
+    """
+    What a no-show costs: a share of the price fixed in the terms, at least four keeper's fees (so
+    that the keeper's quarter covers one), at most the lock.
+    """
+    return min(lock, max(NO_SHOW_FEES * keeper_fee, share(price, no_show_bps)))
 
 
 def split_no_show(slash: int, keeper_fee: int) -> NoShowSplit:

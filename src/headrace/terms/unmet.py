@@ -111,6 +111,7 @@ class Context:
     `ask_bits` those of `ask_bits`. `check` is the verifier's quote at the price of the offer, None
     if it refuses the job; `code_hash` the keccak of its code. `requester_free` and `provider_free`
     are what JobEscrow may put aside of each side's free balance, None without an authorisation.
+    `declined_at` is when a decline opened the job, 0 if none did.
     `count` is how many members of a signed batch are to be matched together.
     """
 
@@ -128,6 +129,7 @@ class Context:
     provider_free: int | None
     attempt_max: int
     delay_max: int
+    declined_at: int = 0
     count: int = 1
     excluded: Sequence[Exclusion] = ()
     program_proof: Sequence[bytes] = ()
@@ -204,7 +206,7 @@ def weigh(terms: Terms, ask: Ask, context: Context) -> Verdict:
         check = CheckPrice(levy=0, lock_min=0, window=0, delay=0)
     elif check is None:
         raise Rejected("the verifier refuses the job")
-    quote = money.quote(terms, ask, check, context.policy.charge_bps, now)
+    quote = money.quote(terms, ask, check, context.policy, now, context.declined_at)
 
     near = terms.final_deadline <= now + MAX_LIFE
     held = 0 if is_signed else money.held_for(terms, context.excluded)

@@ -206,6 +206,8 @@ def facts(system: System) -> Any:
             failed_twice.terms, system.ask(2), excluded=[money.exclusion_after(failed_twice.record)]
         )
         system.expire(again)
+        declined = system.match(system.post(), system.ask(0))
+        system.decline(declined)
         posted = system.post()
         running = system.match(system.post(), system.ask(2))
         system.registry.set_available(system.providers[1], False, sender=system.providers[1])
@@ -223,13 +225,15 @@ def facts(system: System) -> Any:
             (posted, ()),
             (running.terms, ()),
             (failed.terms, (money.exclusion_after(failed.record),)),
+            (declined.terms, (money.exclusion_after(declined.record),)),
             (
                 failed_twice.terms,
                 tuple(map(money.exclusion_after, (failed_twice.record, again.record))),
             ),
         ):
             slot = system.job(terms)
-            jobs.append((terms, slot.state, slot.digest, excluded))
+            declined_at = slot.time >> 2 if slot.state == 1 else 0
+            jobs.append((terms, slot.state, slot.digest, excluded, declined_at))
             if slot.state == 1:
                 assert slot.digest == excluded_hash(excluded)
         yield system, snapshot, jobs
@@ -316,10 +320,10 @@ def _ask_table(system: System, now: int) -> dict[str, st.SearchStrategy[Any]]:
 def test_unmet_and_quote_equal_the_contracts(facts: Any, data: st.DataObject) -> None:
     system, snapshot, jobs = facts
     now, draw = snapshot.now, data.draw
-    state, digest, excluded = NOT_ON_RECORD, 0, ()
+    state, digest, excluded, declined_at = NOT_ON_RECORD, 0, (), 0
     terms = system.terms(salt=2**64, valid_from=now - draw(st.integers(0, 800)))
     if draw(st.integers(0, 3)) == 0:
-        terms, state, digest, excluded = draw(st.sampled_from(jobs))
+        terms, state, digest, excluded, declined_at = draw(st.sampled_from(jobs))
         terms = replace(terms)
     else:
         terms = replace(terms, **_change(draw, _terms_table(system, now)))
@@ -341,6 +345,7 @@ def test_unmet_and_quote_equal_the_contracts(facts: Any, data: st.DataObject) ->
         context_of(job, live, replace(snapshot, keeper=keeper)),
         job_state=state,
         job_digest=digest,
+        declined_at=declined_at,
         excluded=excluded,
     )
     arguments = (
@@ -365,7 +370,7 @@ def test_unmet_and_quote_equal_the_contracts(facts: Any, data: st.DataObject) ->
         check = CheckPrice(levy=0, lock_min=0, window=0, delay=0)
     if terms.ramp_seconds == 0 or terms.price_start > terms.price_cap:
         return
-    quoted = money.quote(terms, ask, check, context.policy.charge_bps, now)
+    quoted = money.quote(terms, ask, check, context.policy, now, context.declined_at)
     on_chain = system.rules.quote(terms.pack(), ask.pack())
     assert on_chain._asdict() == {
         name: value for name, value in asdict(quoted).items() if name != "limit"

@@ -130,7 +130,7 @@ def test_defaults_are_sound() -> None:
     assert made.tip_fixed == 20_000
     assert made.tip_max == 420_000
     assert made.requirement == Requirement()
-    assert money.lock_required(0, made.damage_cap) == 3 * made.price_cap
+    assert money.lock_required(0, made.damage_cap, 0) == 3 * made.price_cap
 
 
 def test_terms_of_a_job() -> None:

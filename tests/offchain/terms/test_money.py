@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.terms import money
-from headrace.terms.money import CheckPrice
+from headrace.terms.money import CheckPrice, Policy
 from headrace.terms.words import Terms
 from tests.offchain.terms import strategies as words_of
 from tests.offchain.terms.examples import T0, UNIT, make_ask, make_terms
 
 amounts = words_of.uints(80)
+POLICY = Policy(is_enabled=True, charge_bps=50, keeper_fee=0)
+FREE = Policy(is_enabled=True, charge_bps=0, keeper_fee=0)
 checks = st.builds(
     CheckPrice,
     levy=st.one_of(st.just(0), st.integers(0, 1000), amounts),
@@ -60,19 +62,32 @@ def test_no_ramp_is_refused(changes: dict[str, object]) -> None:
 # ---- tip and quote
 
 
-@given(words_of.sane_terms(), amounts, amounts)
-def test_tip_is_monotone_and_bounded(terms: Terms, saved: int, more: int) -> None:
-    low, high = money.tip_of(terms, saved), money.tip_of(terms, saved + more)
+@given(words_of.sane_terms(), amounts, amounts, amounts)
+def test_tip_is_monotone_and_bounded(terms: Terms, saved: int, more: int, price: int) -> None:
+    low, high = money.tip_of(terms, saved, price), money.tip_of(terms, saved + more, price)
     assert low <= high <= terms.tip_max
+    # A price of nothing tips nothing: the tip is never what the lock doesn't cover.
+    assert high <= price
     # The requester keeps at least as much of a larger saving: undercutting never costs it.
     assert saved - low <= saved + more - high
 
 
-@given(words_of.sane_terms())
-def test_least_saving_is_least(terms: Terms) -> None:
-    least = money.least_saving(terms)
-    assert money.tip_of(terms, least) <= least
-    assert least == 0 or money.tip_of(terms, least - 1) > least - 1
+@given(words_of.sane_terms(), amounts)
+def test_least_saving_is_least(terms: Terms, price: int) -> None:
+    least = money.least_saving(terms, price)
+    assert money.tip_of(terms, least, price) <= least
+    assert least == 0 or money.tip_of(terms, least - 1, price) > least - 1
+
+
+@given(words_of.sane_terms(), st.integers(0, 2**33), st.integers(0, 2**33))
+def test_a_decline_starts_the_ramp_anew(terms: Terms, after: int, later: int) -> None:
+    declined_at = terms.valid_from + after
+    assert money.ramp(terms, declined_at, declined_at) == terms.price_start
+    moved = money.ramp(terms, declined_at + later, declined_at)
+    assert moved == money.ramp(terms, terms.valid_from + later)
+    first = money.ramp_reaches(terms, terms.price_cap, declined_at)
+    assert first is not None
+    assert money.ramp(terms, first, declined_at) >= terms.price_cap
 
 
 def test_quote_to_the_unit() -> None:
@@ -81,7 +96,7 @@ def test_quote_to_the_unit() -> None:
         make_terms(),
         make_ask(),
         CheckPrice(levy=100_000, lock_min=21 * UNIT, window=600, delay=780),
-        50,
+        POLICY,
         T0 + 40,
     )
     assert (found.price, found.levy, found.charge) == (7_000_000, 100_000, 35_000)
@@ -95,7 +110,7 @@ def test_quote_to_the_unit() -> None:
 
 def test_quote_above_the_ramp_has_no_tip_and_does_not_fit() -> None:
     found = money.quote(
-        make_terms(), make_ask(), CheckPrice(levy=0, lock_min=0, window=0, delay=0), 50, T0
+        make_terms(), make_ask(), CheckPrice(levy=0, lock_min=0, window=0, delay=0), POLICY, T0
     )
     assert found.tip == 0
     assert found.total == 7_035_000 > found.limit == 4_000_000
@@ -105,9 +120,9 @@ def test_quote_above_the_ramp_has_no_tip_and_does_not_fit() -> None:
 def test_a_tip_that_the_saving_cannot_pay_does_not_fit() -> None:
     terms = make_terms(price_start=7_000_000, price_cap=7_019_999)
     free = CheckPrice(levy=0, lock_min=0, window=0, delay=0)
-    assert not money.quote(terms, make_ask(), free, 0, T0 + 160).fits
+    assert not money.quote(terms, make_ask(), free, FREE, T0 + 160).fits
     terms = make_terms(price_start=7_000_000, price_cap=7_022_222)
-    assert money.quote(terms, make_ask(), free, 0, T0 + 160).fits
+    assert money.quote(terms, make_ask(), free, FREE, T0 + 160).fits
 
 
 @given(
@@ -115,12 +130,14 @@ def test_a_tip_that_the_saving_cannot_pay_does_not_fit() -> None:
     words_of.asks,
     checks,
     st.integers(0, 200),
+    amounts,
     st.integers(0, 2**41),
 )
 def test_what_fits_is_within_the_ramp_and_adds_up(
-    terms: Terms, ask: object, check: CheckPrice, charge_bps: int, now: int
+    terms: Terms, ask: object, check: CheckPrice, charge_bps: int, fee: int, now: int
 ) -> None:
-    found = money.quote(terms, ask, check, charge_bps, now)  # type: ignore[arg-type]
+    policy = Policy(is_enabled=True, charge_bps=charge_bps, keeper_fee=fee)
+    found = money.quote(terms, ask, check, policy, now)  # type: ignore[arg-type]
     assert found.total == found.price + found.tip + found.levy + found.charge
     if found.fits:
         assert found.total <= found.limit <= terms.price_cap
@@ -133,20 +150,28 @@ def test_a_cheaper_offer_never_costs_more_and_never_tips_less(
 ) -> None:
     free = CheckPrice(levy=0, lock_min=0, window=0, delay=0)
     now = terms.valid_from + after
-    cheap = money.quote(terms, make_ask(price_base=base, price_per_unit=0), free, 50, now)
-    dear = money.quote(terms, make_ask(price_base=base + more, price_per_unit=0), free, 50, now)
+    cheap = money.quote(terms, make_ask(price_base=base, price_per_unit=0), free, POLICY, now)
+    dear = money.quote(terms, make_ask(price_base=base + more, price_per_unit=0), free, POLICY, now)
     if dear.fits:
         assert cheap.fits
         assert cheap.total <= dear.total
-        assert cheap.tip >= dear.tip
+        assert cheap.tip >= min(dear.tip, cheap.price)
 
 
 # ---- the lock
 
 
 @given(amounts, amounts)
+def test_lock_leaves_the_refuter_more_than_the_keeper(lock_min: int, fee: int) -> None:
+    lock = money.lock_required(lock_min, 0, fee)
+    split = money.split_refuted(lock, 0, fee)
+    assert split.to_keeper == fee
+    assert 10 * split.to_refuter >= 18 * fee - 10
+
+
+@given(amounts, amounts)
 def test_lock_covers_the_floor_and_the_damages(lock_min: int, damage_cap: int) -> None:
-    lock = money.lock_required(lock_min, damage_cap)
+    lock = money.lock_required(lock_min, damage_cap, 0)
     assert lock >= lock_min
     assert money.split_refuted(lock, damage_cap, 0).to_requester == damage_cap
     # and not a unit more than it takes
@@ -186,11 +211,13 @@ def test_refuted_split_to_the_unit() -> None:
 def test_no_show_split_conserves_and_keeps_its_bounds(
     lock: int, price: int, no_show_bps: int, keeper_fee: int
 ) -> None:
-    slash = money.no_show_slash(lock, price, no_show_bps)
+    slash = money.no_show_slash(lock, price, no_show_bps, keeper_fee)
     split = money.split_no_show(slash, keeper_fee)
     parts = (split.to_requester, split.to_keeper, split.to_sink)
     assert slash <= lock
-    assert slash * 2 <= price
+    assert slash * 2 <= max(price, 8 * keeper_fee)
+    # However little the price, the keeper who ends it gets its fee, if the lock has it.
+    assert split.to_keeper == min(keeper_fee, lock // 4) or split.to_keeper == keeper_fee
     assert sum(parts) == slash
     assert min(parts) >= 0
     assert 2 * split.to_sink >= slash
@@ -200,11 +227,12 @@ def test_no_show_split_conserves_and_keeps_its_bounds(
 
 
 def test_no_show_split_to_the_unit() -> None:
-    slash = money.no_show_slash(60_000_000, 7_000_001, 5_000)
+    slash = money.no_show_slash(60_000_000, 7_000_001, 5_000, 250_000)
     assert slash == 3_500_000
     split = money.split_no_show(slash + 3, 250_000)
     assert (split.to_requester, split.to_keeper, split.to_sink) == (875_000, 250_000, 2_375_003)
-    assert money.no_show_slash(1_000, 7_000_000, 5_000) == 1_000
+    assert money.no_show_slash(1_000, 7_000_000, 5_000, 0) == 1_000
+    assert money.no_show_slash(60_000_000, 0, 5_000, 250_000) == 1_000_000
 
 
 @given(amounts, amounts, amounts)

@@ -12,11 +12,11 @@ def test_covers_floor_and_damages(system: System, damage_cap: int, floor: int) -
     system.dummy.set_price(0, floor, 0)
     terms = system.terms(damage_cap=damage_cap)
     lock = system.rules.lock_required(terms.pack(), system.ask().pack())
-    assert lock == money.lock_required(floor, damage_cap)
+    assert lock == money.lock_required(floor, damage_cap, system.policy().keeper_fee)
     assert lock >= floor
     # The requester's share of it reaches the damages; with a unit less it would not.
     assert lock * 1_500 // 10_000 >= damage_cap
-    if lock > floor:
+    if lock > max(floor, 8 * system.policy().keeper_fee):
         assert (lock - 1) * 1_500 // 10_000 < damage_cap
 
 

@@ -14,7 +14,7 @@ small = st.integers(0, 10**7)
 def twin(system: System, terms: object, ask: object, levy: int, lock: int, now: int) -> object:
     delay = (terms.settings & 0xFFFFFFFF) + ((terms.settings >> 32) & 0xFFFFFFFF)
     check = money.CheckPrice(levy=levy, lock_min=lock, window=600, delay=delay)
-    return money.quote(terms, ask, check, system.policy().charge_bps, now)
+    return money.quote(terms, ask, check, system.policy(), now)
 
 
 @given(
