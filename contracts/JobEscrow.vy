@@ -290,7 +290,7 @@ def match_batch(
     )
 
     member: IJobEscrow.Terms = terms
-    count: uint256 = 0
+    matches: DynArray[bytes32[2], 32] = []  # a new job's id and its input
     for input_id: bytes32 in inputs:
         member.input_id = input_id
         job_id: bytes32 = self._job_id(member)
@@ -298,9 +298,9 @@ def match_batch(
             log IJobEscrow.Skipped(job_id=job_id, bits=_SKIP_STATE)
             continue
         slots.slots[job_id] = matched
-        count += 1
+        matches.append([job_id, input_id])
         log IJobEscrow.MemberMatched(job_id=job_id, batch_id=batch_id, input_id=input_id)
-        self._hook_match(job_id, 1, member, provider)
+    count: uint256 = len(matches)
     assert count > 0, "match: nothing to match"
 
     self._engage(terms, ask, signer, count)
@@ -311,6 +311,10 @@ def match_batch(
         provider,
         count * ((record.w1 >> 16) & _M80),
     )
+    # Last: a verifier may come back in here, and must find every member's money in its place.
+    for pair: bytes32[2] in matches:
+        member.input_id = pair[1]
+        self._hook_match(pair[0], 1, member, provider)
 
 
 @external
@@ -322,9 +326,7 @@ def finalise(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     @param record What was agreed.
     @param commitment What the provider claimed.
     """
-    word: uint256 = slots.slots[job_id]
-    assert self._is_claimed(word), "finalise: no claim"
-    assert slots._digest(word) == slots._claim_digest(record, commitment), "finalise: wrong record"
+    word: uint256 = self._claimed(job_id, record, commitment)
     bits: uint256 = 0
     spent: uint256 = 0
     bits, spent = self._stand(job_id, word, record)
@@ -408,9 +410,7 @@ def refute(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     @param record What was agreed.
     @param commitment What the provider claimed.
     """
-    word: uint256 = slots.slots[job_id]
-    assert self._is_claimed(word), "refute: no claim"
-    assert slots._digest(word) == slots._claim_digest(record, commitment), "refute: wrong record"
+    word: uint256 = self._claimed(job_id, record, commitment)
     outcome: IVerifier.Outcome = self._outcome(job_id, word, record)
     assert outcome.verdict == IVerifier.Verdict.FALLS, "refute: no such verdict"
     provider: address = convert(record.w1 >> 96, address)
@@ -464,9 +464,7 @@ def void_claim(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     @param record What was agreed.
     @param commitment What the provider claimed.
     """
-    word: uint256 = slots.slots[job_id]
-    assert self._is_claimed(word), "void: no claim"
-    assert slots._digest(word) == slots._claim_digest(record, commitment), "void: wrong record"
+    word: uint256 = self._claimed(job_id, record, commitment)
     assert block.timestamp > slots._time(word) + DELAY_MAX + _VOID_GRACE, "void: too early"
     # SAFETY: with less gas left the verifier might fail for want of it, and a good claim be voided.
     assert msg.gas > 2 * _OUTCOME_GAS, "void: not enough gas"
@@ -776,9 +774,7 @@ def _claim_context(
     terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
 ) -> (bytes32, bytes32, uint256):
     job_id: bytes32 = self._job_id(terms)
-    word: uint256 = slots.slots[job_id]
-    assert self._is_claimed(word), "escrow: no claim"
-    assert slots._digest(word) == slots._claim_digest(record, commitment), "escrow: wrong record"
+    word: uint256 = self._claimed(job_id, record, commitment)
     provider: address = convert(record.w1 >> 96, address)
     return job_id, slots._claim_id(job_id, slots._attempt(word), provider), slots._time(word)
 
@@ -798,6 +794,8 @@ def _outcome(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> IVeri
 def _has_verdict(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> bool:
     # A verifier that reverts, or answers what can't be decoded, has no verdict. The rules decode it, so that
     # an answer that looks like a verdict but can't be carried out doesn't keep the money in here.
+    if not self._is_asked(word, record):
+        return True
     success: bool = False
     answer: Bytes[32] = b""
     success, answer = raw_call(
@@ -851,10 +849,29 @@ def _disengage(
 
 
 @internal
+@view
+def _claimed(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32) -> uint256:
+    word: uint256 = slots.slots[job_id]
+    assert self._is_claimed(word), "escrow: no claim"
+    assert slots._digest(word) == slots._claim_digest(record, commitment), "escrow: wrong record"
+    return word
+
+
+@internal
 @pure
 def _is_claimed(word: uint256) -> bool:
     state: uint256 = slots._state(word)
     return state == slots.CLAIMED or state == slots.CONTESTED
+
+
+@internal
+@pure
+def _is_asked(word: uint256, record: IJobEscrow.Record) -> bool:
+    """
+    @dev Whether it takes the verifier's word for the claim to stand. The verifier said at match how long it
+         takes to contest a claim: one that it didn't contest by then stands by itself.
+    """
+    return slots._state(word) == slots.CONTESTED or record.w3 & _ASK_ALWAYS != 0
 
 
 @internal
@@ -867,8 +884,7 @@ def _stand(
     """
     not_before: uint256 = slots._time(word) + ((record.w7 >> 64) & _M32)
     payouts: DynArray[IVerifier.Payout, 8] = []
-    # The verifier said at match how long it takes to contest a claim; it is asked only if it did.
-    if slots._state(word) == slots.CONTESTED or record.w3 & _ASK_ALWAYS != 0:
+    if self._is_asked(word, record):
         outcome: IVerifier.Outcome = self._outcome(job_id, word, record)
         if outcome.verdict != IVerifier.Verdict.STANDS:
             return _SKIP_VERDICT, 0

@@ -143,13 +143,13 @@ def test_a_broken_verifier(system: System) -> None:
 
 def test_only_what_is_claimed(system: System) -> None:
     matched = system.match()
-    with reverts("finalise: no claim"):
+    with reverts("escrow: no claim"):
         system.finalise(matched)
     attempt = system.standing()
     system.finalise(attempt)
-    with reverts("finalise: no claim"):
+    with reverts("escrow: no claim"):
         system.finalise(attempt)
-    with reverts("finalise: no claim"):
+    with reverts("escrow: no claim"):
         system.finalise(replace(attempt, job_id=system.job_id(system.post())))
 
 
@@ -167,9 +167,9 @@ def test_wants_record_and_commitment_of_the_claim(system: System) -> None:
         {"charge_bps": 0},
         {"price_cap": 0},
     ):
-        with reverts("finalise: wrong record"):
+        with reverts("escrow: wrong record"):
             system.finalise(attempt.lied(**lie), attempt.commitment)
-    with reverts("finalise: wrong record"):
+    with reverts("escrow: wrong record"):
         system.finalise(attempt, keccak(text="another"))
 
 

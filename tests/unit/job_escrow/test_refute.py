@@ -156,21 +156,21 @@ def test_nobody_makes_the_verdict_but_the_verifier(system: System) -> None:
     # Another verifier's word, however it is passed in, is not asked for.
     other = system.chain.deploy("DummyVerifier", system.escrow)
     other.rule(attempt.claim_id, FALLS, 0, system.stranger)
-    with reverts("refute: wrong record"):
+    with reverts("escrow: wrong record"):
         system.refute(attempt.lied(verifier=other.address), attempt.commitment)
     assert system.job(attempt).state == CLAIMED
 
 
 def test_only_what_is_claimed(system: System) -> None:
-    with reverts("refute: no claim"):
+    with reverts("escrow: no claim"):
         system.refute(system.match())
     attempt = system.falling(system.terms(max_attempts=1))
     system.refute(attempt)
-    with reverts("refute: no claim"):
+    with reverts("escrow: no claim"):
         system.refute(attempt)
     again = system.falling(system.terms())
     system.refute(again)
-    with reverts("refute: no claim"):
+    with reverts("escrow: no claim"):
         system.refute(again)
 
 
@@ -184,9 +184,9 @@ def test_wants_record_and_commitment_of_the_claim(system: System) -> None:
         {"provider": system.providers[3].address},
         {"max_attempts": 4},
     ):
-        with reverts("refute: wrong record"):
+        with reverts("escrow: wrong record"):
             system.refute(attempt.lied(**lie), attempt.commitment)
-    with reverts("refute: wrong record"):
+    with reverts("escrow: wrong record"):
         system.refute(attempt, keccak(text="another"))
 
 
@@ -200,5 +200,5 @@ def test_the_verdict_is_for_one_attempt_alone(system: System) -> None:
     system.claim(again, attempt.commitment)
     with reverts("refute: no such verdict"):
         system.refute(again, attempt.commitment)
-    with reverts("refute: wrong record"):
+    with reverts("escrow: wrong record"):
         system.refute(replace(again, record=attempt.record), attempt.commitment)

@@ -160,13 +160,13 @@ def test_little_gas_does_not_void_a_good_claim(system: System) -> None:
 def test_only_what_is_claimed(system: System) -> None:
     attempt = system.match()
     late = attempt.ends + system.parameters.delay_max + VOID_GRACE + 1
-    with reverts("void: no claim"):
+    with reverts("escrow: no claim"):
         system.void(attempt, timestamp=late)
     voided = system.claimed()
     system.void(voided, timestamp=edge(system, voided) + 1)
-    with reverts("void: no claim"):
+    with reverts("escrow: no claim"):
         system.void(voided)
-    with reverts("finalise: no claim"):
+    with reverts("escrow: no claim"):
         system.finalise(voided)
 
 
@@ -179,8 +179,8 @@ def test_wants_record_and_commitment_of_the_claim(system: System) -> None:
         {"requester": system.stranger.address},
         {"verifier": system.stranger.address},
     ):
-        with system.chain.isolated(), reverts("void: wrong record"):
+        with system.chain.isolated(), reverts("escrow: wrong record"):
             system.void(attempt.lied(**lie), attempt.commitment, timestamp=at)
-    with reverts("void: wrong record"):
+    with reverts("escrow: wrong record"):
         system.void(attempt, keccak(text="another"), timestamp=at)
     assert system.job(attempt).state == CLAIMED
