@@ -183,7 +183,7 @@ def check(book: JobBook, escrow: JobEscrow) -> None:
         assert (job_id in book.live) == slot.state.is_live
         if job.state == JobState.OPEN:
             assert slot.digest == excluded_hash(job.excluded)
-            assert slot.time == job.declines
+            assert slot.time == job.declines | job.declined_at << 2
         elif job.state == JobState.MATCHED:
             assert slot.digest == record_hash(job.record)
             assert slot.time == job.claim_until
