@@ -34,7 +34,6 @@ GENESIS_TIME = 1_800_000_000
 GAS = 15_000_000
 ZERO_ADDRESS = "0x" + "00" * 20
 # Seconds until a request that hangs is an error.
-TIMEOUT = 120
 
 
 class RpcError(Exception):
@@ -92,9 +91,8 @@ class Anvil:
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=_die_with_parent
         )
         atexit.register(self.stop)
-        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         self._ids = itertools.count(1)
-        self.patience = 5.0
         self._wait()
 
     @property
@@ -134,29 +132,14 @@ class Anvil:
         raise RpcError(f"{method}: {message}")
 
     def send(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The receipt of a transaction, which is in a block then."""
-        if self._connection.sock is None:
-            self._connection.connect()
-        self._connection.sock.settimeout(self.patience)
-        try:
-            receipt: dict[str, Any] = self.rpc("eth_sendTransactionSync", request)
-        except TimeoutError:
-            # Once in some ten thousand times anvil misses the block that it waits for, and would
-            # answer only after 30 seconds, with an error.
-            self._connection.close()
-            return self._look_for(request["from"])
-        self._connection.sock.settimeout(TIMEOUT)
-        return receipt
+        """The receipt of a transaction, which is mined here: the node must not mine by itself.
 
-    def _look_for(self, sender: str) -> dict[str, Any]:
-        def count(block: str) -> int:
-            return int(self.rpc("eth_getTransactionCount", sender, block), 16)
-
-        if count("latest") != count("pending"):
-            self.rpc("evm_mine")
-        nonce = hex(count("latest") - 1)
-        found = self.rpc("eth_getTransactionBySenderAndNonce", sender, nonce)
-        return dict(self.rpc("eth_getTransactionReceipt", found["hash"]))
+        Where it does, the first block after an evm_revert is now and then empty and the transaction
+        gone, about once in five hundred times; mined by hand, none of 33,000 was lost.
+        """
+        transaction = self.rpc("eth_sendTransaction", request)
+        self.rpc("evm_mine")
+        return dict(self.rpc("eth_getTransactionReceipt", transaction))
 
     def stop(self) -> None:
         """Ends the process; harmless when it has ended."""
@@ -313,6 +296,7 @@ class Chain:
         genesis = ("--timestamp", str(GENESIS_TIME), "--accounts", str(accounts))
         self.anvil = Anvil(*genesis, "--balance", "1000000")
         self.rpc = self.anvil.rpc
+        self.rpc("evm_setAutomine", False)  # see Anvil.send
         self.rpc("anvil_setBlockTimestampInterval", 1)
         addresses = self.rpc("eth_accounts")
         self.accounts = [Account(checksum(address), i) for i, address in enumerate(addresses)]
