@@ -19,7 +19,7 @@ from scripts._ape_deployer import files_of, rpc_of
 
 @click.command(cls=ConnectedProviderCommand)
 @click.option("--manifest", type=click.Path(path_type=Path), help="Another manifest.")
-def cli(manifest):
+def cli(manifest: Path | None) -> None:
     """Compare a manifest with the chain."""
     provider = ape.networks.provider
     path = manifest or files_of(provider)[1]

@@ -22,7 +22,7 @@ from scripts._ape_deployer import ApeDeployer, commit, files_of, rpc_of, unlocke
 @account_option()
 @click.option("--params", type=click.Path(path_type=Path), help="Another parameters file.")
 @click.option("--manifest", type=click.Path(path_type=Path), help="Another manifest.")
-def cli(account, params, manifest):
+def cli(account: ape.api.AccountAPI, params: Path | None, manifest: Path | None) -> None:
     """Deploy, or go on with a deployment."""
     try:
         run(account, params, manifest)

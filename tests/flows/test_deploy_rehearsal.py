@@ -1,4 +1,4 @@
-"""A real deployment's commands on a local chain with Sepolia's id, through the same network entry."""
+"""A real deployment on a local chain with Sepolia's id, through the same network entry."""
 
 import json
 import os

@@ -86,8 +86,10 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A job's slot. `time`: OPEN declines so far; MATCHED the claim's last second;
-    CLAIMED and CONTESTED when it was claimed."""
+    """
+    A job's slot. `time`: OPEN declines so far in two bits, above them when the last one opened the
+    job (zero if none did); MATCHED the claim's last second; CLAIMED and CONTESTED when claimed.
+    """
 
     state: JobState
     attempt: int
