@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from headrace.chain import artifacts
-from headrace.chain.abi import Abi, Call, Event, Function, Log, checksummed
+from headrace.chain.abi import Abi, BadAnswer, Call, Event, Function, Log, checksummed
 from headrace.chain.rpc import BlockTag, Rpc, to_bytes, to_tag
-from headrace.errors import UsageError
+from headrace.errors import HeadraceError, Rejected, UsageError
 
 T = TypeVar("T")
 LATEST = "latest"
@@ -26,6 +26,23 @@ def read_many(rpc: Rpc, queries: Sequence[Query[T]], block: BlockTag = LATEST) -
     params = [({"to": q.call.to, "data": "0x" + q.call.data.hex()}, to_tag(block)) for q in queries]
     answers = rpc.batch([("eth_call", param) for param in params])
     return [q.decode(_answer(q, a)) for q, a in zip(queries, answers, strict=True)]
+
+
+def try_many(rpc: Rpc, queries: Sequence[Query[T]], block: BlockTag = LATEST) -> list[T | None]:
+    """As `read_many`, but None for a read that the contract refuses or answers beside its ABI."""
+    params = [({"to": q.call.to, "data": "0x" + q.call.data.hex()}, to_tag(block)) for q in queries]
+    found: list[T | None] = []
+    for query, outcome in zip(
+        queries, rpc.outcomes([("eth_call", param) for param in params]), strict=True
+    ):
+        if isinstance(outcome, HeadraceError) and not isinstance(outcome, Rejected):
+            raise outcome
+        try:
+            is_refused = isinstance(outcome, Rejected)
+            found.append(None if is_refused else query.decode(to_bytes(outcome)))
+        except BadAnswer:
+            found.append(None)
+    return found
 
 
 def _answer(query: Query[Any], answer: object) -> bytes:

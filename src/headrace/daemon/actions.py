@@ -25,28 +25,33 @@ LONGEST_LAPSE = 600
 # Seconds of chain time for which a refusal is kept at all.
 _FORGET = 7_200
 
-# By contract and function: the reasons that say that the deed is done, by whomever.
+# Our records are the chain's own: one that is wrong now belongs to an attempt that has ended.
+_NOT_MATCHED = frozenset({"escrow: job is not matched", "escrow: wrong match record"})
+_NOT_CLAIMED = frozenset({"escrow: no claim", "escrow: wrong record"})
+_CONVICTED = _NOT_CLAIMED | {"proof: already refuted"}
+# By contract and function: the reasons that say that the deed is done, by whomever, or that the
+# time for it has gone by with the attempt.
 DONE: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "JobEscrow.post_job": frozenset({"escrow: job exists"}),
         "JobEscrow.match": frozenset({"match: job is not open"}),
         "JobEscrow.match_batch": frozenset({"match: nothing to match"}),
-        "JobEscrow.decline": frozenset({"escrow: job is not matched"}),
-        "JobEscrow.submit_claim": frozenset({"escrow: job is not matched"}),
-        "JobEscrow.finalise": frozenset({"escrow: no claim"}),
-        "JobEscrow.expire": frozenset({"escrow: job is not matched"}),
-        "JobEscrow.refute": frozenset({"escrow: no claim"}),
-        "JobEscrow.void_claim": frozenset({"escrow: no claim"}),
+        "JobEscrow.decline": _NOT_MATCHED,
+        "JobEscrow.submit_claim": _NOT_MATCHED,
+        "JobEscrow.finalise": _NOT_CLAIMED,
+        "JobEscrow.expire": _NOT_MATCHED,
+        "JobEscrow.refute": _NOT_CLAIMED,
+        "JobEscrow.void_claim": _NOT_CLAIMED,
         "JobEscrow.cancel": frozenset({"escrow: job is not open"}),
-        "FaultProof.demand_trace": frozenset({"dispute: already disputed", "escrow: no claim"}),
-        "FaultProof.publish_trace": frozenset({"dispute: no open demand", "escrow: no claim"}),
-        "FaultProof.silence": frozenset({"dispute: no open demand", "escrow: no claim"}),
-        "FaultProof.settle_demand": frozenset({"dispute: already settled", "dispute: no demand"}),
-        "FaultProof.prove_matmul": frozenset({"proof: already refuted", "escrow: no claim"}),
-        "FaultProof.prove_argmax": frozenset({"proof: already refuted", "escrow: no claim"}),
-        "FaultProof.prove_padding": frozenset({"proof: already refuted", "escrow: no claim"}),
-        "FaultProof.prove_leaf_form": frozenset({"proof: already refuted", "escrow: no claim"}),
-        "FaultProof.prove_pad_node": frozenset({"proof: already refuted", "escrow: no claim"}),
+        "FaultProof.demand_trace": _NOT_CLAIMED | {"dispute: already disputed"},
+        "FaultProof.publish_trace": _NOT_CLAIMED | {"dispute: no open demand"},
+        "FaultProof.silence": _NOT_CLAIMED | {"dispute: no open demand"},
+        "FaultProof.settle_demand": frozenset({"dispute: already settled"}),
+        "FaultProof.prove_matmul": _CONVICTED,
+        "FaultProof.prove_argmax": _CONVICTED,
+        "FaultProof.prove_padding": _CONVICTED,
+        "FaultProof.prove_leaf_form": _CONVICTED,
+        "FaultProof.prove_pad_node": _CONVICTED,
     }
 )
 

@@ -5,7 +5,7 @@ A plan is a pure function of the book and of a snapshot of the chain. Every pair
 the free balances of the snapshot. Whatever is left out comes with the bits that stand against it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
 from headrace.errors import Rejected
@@ -212,11 +212,14 @@ def fits_from(job: OpenJob, ask: LiveAsk, verdict: Verdict, snapshot: Snapshot) 
     return at if judge(job, ask, replace(snapshot, now=at)).fits else None
 
 
-def propose(book: Book, snapshot: Snapshot) -> Plan:
+def propose(
+    book: Book, snapshot: Snapshot, barred: Container[tuple[bytes, bytes]] = frozenset()
+) -> Plan:
     """
     The plan for a moment: each job, the longest waiting first, gets the offer with the least total
     that is still free; among equals the provider with the better record. Only offers that list the
-    job's program are looked at. The same book and snapshot always give the same plan.
+    job's program are looked at, and none of the pairs (job id, ask hash) in `barred`. The same
+    arguments always give the same plan.
     """
     matches: list[Match] = []
     drops: list[Drop] = []
@@ -226,6 +229,8 @@ def propose(book: Book, snapshot: Snapshot) -> Plan:
         fitting: list[tuple[LiveAsk, Verdict]] = []
         later: list[Wait] = []
         for ask in book.asks_for(job.terms.program):
+            if (job.job_id, ask.ask_hash) in barred:
+                continue
             try:
                 verdict = judge(job, ask, snapshot)
             except Rejected as error:

@@ -1,0 +1,155 @@
+"""The keeper's loop: look, take a picture, decide, ask `unmet`, send.
+
+Several keepers may run at once, each with a key of its own. Whoever is first earns; for the others
+the simulation shows that the deed is done, and nothing is sent.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from headrace.chain.abi import decode_values
+from headrace.chain.contract import try_many
+from headrace.chain.contracts import JobEscrow
+from headrace.chain.outbox import Outbox
+from headrace.daemon.actions import Action
+from headrace.daemon.context import Context, View
+from headrace.daemon.loop import Stop
+from headrace.daemon.program import serve
+from headrace.keeper.decide import Policy, decide
+from headrace.keeper.offers import Offers
+from headrace.keeper.state import Reader
+from headrace.settings import Settings
+from headrace.terms.unmet import explain
+from headrace.terms.words import Ask, Exclusion, Terms
+
+log = logging.getLogger(__name__)
+
+NAME = "keeper"
+# Seconds of chain time between two looks at what is kept for the sink.
+SWEEP_EVERY = 600
+# Seconds of chain time for which a pair that the chain refused is not proposed again.
+BAR_FOR = 30
+
+Pair = tuple[bytes, bytes]  # job id (or a batch's digest), ask hash
+
+
+class Keeper:
+    """One keeper on its open context; `tick` is one round."""
+
+    def __init__(self, context: Context, policy: Policy) -> None:
+        """Reads what never changes. Unreachable and RetryLater if that can't be done now."""
+        self._context = context
+        self._policy = policy
+        self._offers = Offers(context.board, context.token.address, context.domain)
+        self._reader = Reader(context, self._offers)
+        self._barred: dict[Pair, int] = {}
+        self._sweep_at = 0
+        self._is_settled = False
+        self._is_first = True
+
+    def tick(self) -> None:
+        """One round; does nothing if neither the chain nor the board has anything new."""
+        view = self._context.look()
+        is_new = self._offers.refresh(view.now) or view.is_new
+        if self._is_settled and not is_new:
+            return
+        # What fails half-way is done again, with or without a new block.
+        self._is_settled = False
+        self._log_moves(view)
+        actions = self.plan(view)
+        pairs = {action.key: pair_of(action) for action in actions}
+        performed = self._context.perform(self._allowed(actions, view), view)
+        for key in performed.refused:
+            self._bar(pairs.get(key), view.now)
+        self._is_settled = True
+
+    def plan(self, view: View) -> list[Action]:
+        """What is due at `view` and not under way."""
+        pending = {tx.action for tx in self._context.outbox.unsettled()}
+        self._barred = {pair: until for pair, until in self._barred.items() if view.now < until}
+        is_time = view.now >= self._sweep_at
+        state = self._reader.read(
+            view,
+            with_kept=is_time,
+            busy=finalising(self._context.outbox),
+            barred=self._barred,
+        )
+        if is_time:
+            self._sweep_at = view.now + SWEEP_EVERY
+        return [action for action in decide(state, self._policy) if action.key not in pending]
+
+    def _allowed(self, actions: Iterable[Action], view: View) -> list[Action]:
+        """`actions` without the matches that the chain's own rules have something against."""
+        actions = list(actions)
+        matches = [action for action in actions if pair_of(action) is not None]
+        queries = [
+            self._context.rules.query("unmet", *sides_of(action), self._context.address)
+            for action in matches
+        ]
+        answers = try_many(self._context.rpc, queries, view.block)
+        against = set()
+        for action, answer in zip(matches, answers, strict=True):
+            if answer == (0, 0):
+                continue
+            reasons = explain(*answer) if answer is not None else []
+            log.warning(
+                "match left out",
+                extra={"action": action.key, "why": [r.name for r in reasons] or "refused"},
+            )
+            self._bar(pair_of(action), view.now)
+            against.add(action.key)
+        return [action for action in actions if action.key not in against]
+
+    def _bar(self, pair: Pair | None, now: int) -> None:
+        if pair is not None:
+            self._barred[pair] = now + BAR_FOR
+
+    def _log_moves(self, view: View) -> None:
+        # The first view has everything that is live, changed or not.
+        changed = () if self._is_first else sorted(view.jobs)
+        self._is_first = False
+        for job_id in changed:
+            job = self._context.jobs.jobs.get(job_id)
+            if job is not None:
+                tx = job.attempts[-1].txs[-1] if job.attempts else None
+                fields = {"job": job_id, "state": job.state.name, "attempt": job.attempt, "tx": tx}
+                log.info("job", extra=fields)
+
+
+def pair_of(action: Action) -> Pair | None:
+    """Which job and ask an action matches; None if it is no match."""
+    if action.function not in ("match", "match_batch"):
+        return None
+    return bytes.fromhex(action.key.split(":")[1]), bytes(action.ground)  # type: ignore[call-overload]
+
+
+def sides_of(action: Action) -> tuple[Terms, Ask, Sequence[bytes], Sequence[Exclusion]]:
+    """What `unmet` wants to know of a match: terms, ask, the program's proof, the exclusions."""
+    if action.function == "match_batch":
+        terms, _, _, ask, _, proof = action.args
+        return terms, ask, proof, ()
+    terms, _, ask, _, proof, excluded = action.args
+    return terms, ask, proof, list(excluded)
+
+
+def finalising(outbox: Outbox) -> set[bytes]:
+    """The jobs that a payment of ours, in no block yet, makes final."""
+    jobs: set[bytes] = set()
+    functions = JobEscrow.abi().functions
+    for tx in outbox.unsettled():
+        _, _, name = tx.what.partition(".")
+        if not tx.is_pending or name not in ("finalise", "finalise_batch"):
+            continue
+        values = decode_values(functions[name].inputs, tx.data[4:], tx.what)
+        jobs |= {values[0]} if name == "finalise" else {job_id for job_id, _ in values[1]}
+    return jobs
+
+
+def make(policy: Policy) -> Callable[[Context], Callable[[], None]]:
+    """For `serve`: the tick of a keeper with this policy."""
+    return lambda context: Keeper(context, policy).tick
+
+
+def run(settings: Settings, policy: Policy | None = None, *, stop: Stop | None = None) -> None:
+    """Run a keeper until SIGTERM or SIGINT, or until `stop`. HeadraceError as `serve`."""
+    serve(NAME, settings, make(policy or Policy()), stop=stop)

@@ -1,0 +1,443 @@
+"""One picture of all that the keeper decides on, read at one block.
+
+The fold of the events says where to look; what counts is what the contracts answer at that block.
+A job whose slot doesn't say what the fold says is left out until it does.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from headrace.chain.contract import Query, read_many, try_many
+from headrace.chain.contracts import Vault
+from headrace.chain.jobs import Job
+from headrace.chain.rules import FaultProof
+from headrace.chain.views import (
+    Account,
+    Dispute,
+    DisputeStatus,
+    JobState,
+    Model,
+    Outcome,
+    Provider,
+    Slot,
+    Verdict,
+)
+from headrace.chain.views import Policy as ChainPolicy
+from headrace.daemon.context import Context, View
+from headrace.keeper.offers import Offers
+from headrace.market.book import Book, LiveAsk, OpenJob
+from headrace.market.matching import NodeState, ProviderState, Snapshot, VerifierState
+from headrace.terms import eip712
+from headrace.terms.exact import ExactBounds, ExactModel, exact_quote
+from headrace.terms.money import CheckPrice, Policy
+from headrace.terms.requirement import ProviderRecord
+from headrace.terms.words import (
+    Node,
+    Record,
+    Terms,
+    claim_digest,
+    claim_id,
+    excluded_hash,
+    record_hash,
+)
+
+log = logging.getLogger(__name__)
+
+# The hook by which a verifier wants to be asked for the outcome of every claim (IVerifier.vyi).
+_ASK_ALWAYS = 1 << 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fee:
+    """The fee of a demand whose claim has ended; `since` is when it could be foreseen at least."""
+
+    claim_id: bytes
+    job_id: bytes
+    record: Record
+    attempt: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What the Registry's book keeps for the sink of a provider's final jobs."""
+
+    provider: str
+    amount: int
+    completions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """
+    What is decided on, all at one block with the time `now`.
+
+    `book` and `snapshot` are the market. `open` are the jobs on record that nobody works on, `due`
+    those whose attempt may have run out or whose claim may have its verdict. `outcomes` has the
+    verifier's answer for each claim that it has to be asked about, None where it gave none.
+    `batches` are all inputs of each signed batch by its digest. `busy` are jobs with a `finalise`
+    of ours in no block yet.
+    """
+
+    now: int
+    me: str
+    book: Book
+    snapshot: Snapshot
+    open: Mapping[bytes, Job] = field(default_factory=dict)
+    due: tuple[Job, ...] = ()
+    outcomes: Mapping[bytes, Outcome | None] = field(default_factory=dict)
+    batches: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
+    fees: tuple[Fee, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    busy: frozenset[bytes] = frozenset()
+    barred: frozenset[tuple[bytes, bytes]] = frozenset()
+
+
+def asks_verifier(job: Job) -> bool:
+    """Whether a claimed job's end depends on what its verifier answers."""
+    record = job.record
+    return job.state == JobState.CONTESTED or (
+        record is not None and record.settings & _ASK_ALWAYS != 0
+    )
+
+
+def may_be_due(job: Job, now: int) -> bool:
+    """Whether somebody may have to end the job's attempt at `now`."""
+    record = job.record
+    if record is None:
+        return False
+    if job.state == JobState.MATCHED:
+        return now > job.claim_until
+    if job.state.is_claimed:
+        return asks_verifier(job) or now > job.claimed_at + record.window
+    return False
+
+
+def agrees(job: Job, slot: Slot) -> bool:
+    """Whether the contract has on record what the fold says."""
+    if (slot.state, slot.attempt) != (job.state, job.attempt):
+        return False
+    if job.state == JobState.OPEN:
+        return slot.digest == excluded_hash(job.excluded)
+    if job.record is None:
+        return False
+    if job.state == JobState.MATCHED:
+        return slot.digest == record_hash(job.record)
+    return job.commitment is not None and slot.digest == claim_digest(job.record, job.commitment)
+
+
+def claims_of(job: Job) -> Iterable[tuple[bytes, int, Record]]:
+    """Every claim that was made for a job: its id, the attempt's number, and the record."""
+    number = 0
+    for attempt in job.attempts:
+        # A declined attempt gives its number back.
+        if attempt.outcome != "declined":
+            number += 1
+        if attempt.commitment is not None:
+            yield claim_id(job.id, number, attempt.record.provider), number, attempt.record
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What a deployment never changes."""
+
+    heartbeat_ttl: int
+    attempt_max: int
+    delay_max: int
+    bounds: ExactBounds
+
+
+class Reader:
+    """Takes pictures."""
+
+    def __init__(self, context: Context, offers: Offers) -> None:
+        """Reads what never changes. Unreachable and RetryLater if that can't be done now."""
+        self._context = context
+        self._offers = offers
+        self._constants = _constants(context)
+        self._code_hash = context.deployment.contracts["FaultProof"].code_hash
+        self._claims: dict[bytes, tuple[bytes, int, Record]] = {}
+        self._members: dict[bytes, dict[bytes, bytes]] = {}
+        self._paid: set[str] = set()
+        self._index(context.jobs.jobs)
+
+    def _index(self, job_ids: Iterable[bytes]) -> None:
+        """Note the claims of jobs, and whom final jobs were done by."""
+        for job_id in job_ids:
+            job = self._context.jobs.jobs.get(job_id)
+            if job is None:
+                continue
+            for claim, number, record in claims_of(job):
+                self._claims[claim] = (job_id, number, record)
+            if job.state == JobState.FINAL and job.record is not None:
+                self._paid.add(job.record.provider)
+
+    def read(
+        self,
+        view: View,
+        *,
+        with_kept: bool = False,
+        busy: Iterable[bytes] = (),
+        barred: Iterable[tuple[bytes, bytes]] = (),
+    ) -> State:
+        """The picture at the end of `view`'s block; what is kept for the sink only on demand."""
+        self._index(view.jobs)
+        jobs = [self._context.jobs.jobs[job_id] for job_id in sorted(self._context.jobs.live)]
+        wanted = [job for job in jobs if job.state == JobState.OPEN or may_be_due(job, view.now)]
+        slots = self._context.escrow.jobs([job.id for job in wanted], view.block)
+        sure = [(job, slot) for job, slot in zip(wanted, slots, strict=True) if agrees(job, slot)]
+        due = tuple(job for job, _ in sure if job.state != JobState.OPEN)
+        book, batches = self._book(view, sure)
+        return State(
+            now=view.now,
+            me=self._context.address,
+            book=book,
+            snapshot=self._snapshot(view, book),
+            open={job.id: job for job, _ in sure if job.state == JobState.OPEN},
+            due=due,
+            outcomes=self._outcomes(view, [job for job in due if job.state.is_claimed]),
+            batches=batches,
+            fees=self._fees(view),
+            kept=self._kept(view) if with_kept else (),
+            busy=frozenset(busy),
+            barred=frozenset(barred),
+        )
+
+    # ---- the market
+
+    def _book(
+        self, view: View, sure: Iterable[tuple[Job, Slot]]
+    ) -> tuple[Book, dict[bytes, tuple[bytes, ...]]]:
+        book = Book(asks=self._offers.asks)
+        batches: dict[bytes, tuple[bytes, ...]] = {}
+        for bid in self._offers.bids:
+            if not bid.inputs:
+                if not self._is_on_record(bid.job_id):
+                    book.add_job(bid)
+                continue
+            left = tuple(
+                input_id
+                for input_id, job_id in self._job_ids(bid).items()
+                if not self._is_on_record(job_id)
+            )
+            if left:
+                book.add_job(replace(bid, inputs=left))
+                batches[bid.job_id] = bid.inputs
+        book.prune(view.now)
+        for job, slot in sure:
+            if job.state == JobState.OPEN and view.now <= job.terms.final_deadline:
+                book.add_job(
+                    OpenJob(
+                        job_id=job.id,
+                        terms=job.terms,
+                        digest=slot.digest,
+                        declined_at=slot.time >> 2,
+                        excluded=job.excluded,
+                    )
+                )
+        return book, batches
+
+    def _is_on_record(self, job_id: bytes) -> bool:
+        jobs = self._context.jobs
+        return job_id in jobs.jobs or job_id in jobs.revoked
+
+    def _job_ids(self, batch: OpenJob) -> dict[bytes, bytes]:
+        """The job id of each of a batch's inputs."""
+        if batch.job_id not in self._members:
+            self._members[batch.job_id] = {
+                input_id: eip712.job_id(
+                    replace(batch.terms, input_id=input_id), self._context.domain
+                )
+                for input_id in batch.inputs
+            }
+        return self._members[batch.job_id]
+
+    def _snapshot(self, view: View, book: Book) -> Snapshot:
+        jobs = list(book.jobs())
+        programs = sorted({job.terms.program for job in jobs})
+        asks = {ask.ask_hash: ask for program in programs for ask in book.asks_for(program)}
+        requesters = sorted({job.terms.requester for job in jobs if any(asks)})
+        providers = self._providers(view, asks.values())
+        people = sorted({*requesters, *providers})
+        context = self._context
+        accounts = [
+            Account(*found)
+            for found in read_many(
+                context.rpc,
+                [context.vault.query("account_of", person) for person in people],
+                view.block,
+            )
+        ]
+        epochs = read_many(
+            context.rpc,
+            [context.escrow.query("bid_epoch", requester) for requester in requesters],
+            view.block,
+        )
+        escrow_book = 1 << Vault.ESCROW_BOOK
+        return Snapshot(
+            now=view.now,
+            keeper=context.address,
+            providers=providers,
+            verifiers=self._verifiers(view, programs) if asks else {},
+            free={
+                person: account.free
+                for person, account in zip(people, accounts, strict=True)
+                if account.books & escrow_book
+            },
+            bid_epochs=dict(zip(requesters, map(int, epochs), strict=True)),
+            attempt_max=self._constants.attempt_max,
+            delay_max=self._constants.delay_max,
+        )
+
+    def _providers(self, view: View, asks: Iterable[LiveAsk]) -> dict[str, ProviderState]:
+        nodes = sorted({(ask.ask.provider, ask.ask.node) for ask in asks})
+        names = sorted({provider for provider, _ in nodes})
+        registry = self._context.registry
+        queries: list[Query[Any]] = [registry.query("provider_of", name) for name in names]
+        for provider, node in nodes:
+            queries.append(registry.query("node_of", provider, node))
+            queries.append(registry.query("places", provider, node))
+        answers = read_many(self._context.rpc, queries, view.block)
+        places = iter(answers[len(names) :])
+        found: dict[str, dict[int, NodeState]] = {name: {} for name in names}
+        for (provider, node), word, left in zip(nodes, places, places, strict=True):
+            active = Node.unpack(word).capacity - left if word else 0
+            found[provider][node] = NodeState(word=word, active=active)
+        return {
+            name: self._provider(Provider(*answer), found[name])
+            for name, answer in zip(names, answers, strict=False)
+        }
+
+    def _provider(self, read: Provider, nodes: Mapping[int, NodeState]) -> ProviderState:
+        return ProviderState(
+            record=ProviderRecord(
+                status=read.status,
+                is_available=read.is_available,
+                last_seen=read.last_seen,
+                heartbeat_ttl=self._constants.heartbeat_ttl,
+                active=read.active,
+                completions=read.completions,
+                good_weight=read.good_weight,
+                bad_weight=read.bad_weight,
+            ),
+            operator=read.operator,
+            epoch=read.epoch,
+            revoked_lanes=read.revoked_lanes,
+            nodes=nodes,
+        )
+
+    def _verifiers(self, view: View, programs: list[bytes]) -> dict[str, VerifierState]:
+        context = self._context
+        verifier = context.fault_proof
+        policy = ChainPolicy(*context.escrow.read("policy_of", verifier.address, block=view.block))
+        answers = try_many(
+            context.rpc, [verifier.query("model_of", program) for program in programs], view.block
+        )
+        models: dict[bytes, ExactModel] = {}
+        for program, answer in zip(programs, answers, strict=True):
+            if answer is not None:
+                model = Model(*answer)
+                models[program] = ExactModel(row_bytes=model.row_bytes, max_units=model.max_units)
+
+        def quote(terms: Terms, price: int) -> CheckPrice | None:
+            model = models.get(terms.program)
+            return exact_quote(terms.settings, terms.units, price, model, self._constants.bounds)
+
+        return {
+            verifier.address: VerifierState(
+                policy=Policy(
+                    is_enabled=policy.is_enabled,
+                    charge_bps=policy.charge_bps,
+                    keeper_fee=policy.keeper_fee,
+                ),
+                code_hash=self._code_hash,
+                quote=quote,
+            )
+        }
+
+    # ---- what is due
+
+    def _outcomes(self, view: View, claimed: Iterable[Job]) -> dict[bytes, Outcome | None]:
+        asked = [job for job in claimed if asks_verifier(job)]
+        queries = []
+        for job in asked:
+            record = job.record
+            assert record is not None  # noqa: S101 - a claimed job has one
+            verifier = FaultProof(self._context.rpc, record.verifier)
+            queries.append(verifier.query("outcome", job.claim_id, job.claimed_at, record.settings))
+        answers = try_many(self._context.rpc, queries, view.block)
+        return {
+            job.id: None if answer is None else _outcome(answer)
+            for job, answer in zip(asked, answers, strict=True)
+        }
+
+    def _fees(self, view: View) -> tuple[Fee, ...]:
+        cases = [
+            self._context.disputes.cases[claim]
+            for claim in sorted(self._context.disputes.unsettled)
+            if claim in self._claims
+        ]
+        ended = []
+        for case in cases:
+            job_id, number, record = self._claims[case.claim_id]
+            job = self._context.jobs.jobs.get(job_id)
+            if job is not None and not (job.state.is_claimed and job.attempt == number):
+                ended.append((case, job_id, number, record))
+        verifier = self._context.fault_proof
+        answers = read_many(
+            self._context.rpc,
+            [verifier.query("dispute_of", case.claim_id) for case, *_ in ended],
+            view.block,
+        )
+        fees = []
+        for (case, job_id, number, record), answer in zip(ended, answers, strict=True):
+            dispute = Dispute(DisputeStatus(answer[0]), *answer[1:])
+            if dispute.status != DisputeStatus.SETTLED and dispute.due:
+                fees.append(
+                    Fee(
+                        claim_id=case.claim_id,
+                        job_id=job_id,
+                        record=record,
+                        attempt=number,
+                        since=dispute.due,
+                    )
+                )
+        return tuple(fees)
+
+    def _kept(self, view: View) -> tuple[Kept, ...]:
+        names = sorted(self._paid)
+        context = self._context
+        queries = [context.registry.query("provider_of", name) for name in names]
+        queries += [context.vault.query("account_of", name) for name in names]
+        answers = read_many(context.rpc, queries, view.block)
+        kept = []
+        for name, provider, account in zip(names, answers, answers[len(names) :], strict=False):
+            record, lanes = Provider(*provider), Account(*account)
+            amount = lanes.reserved_registry - record.bond
+            kept.append(Kept(provider=name, amount=amount, completions=record.completions))
+        return tuple(kept)
+
+
+def _outcome(answer: tuple[Any, ...]) -> Outcome | None:
+    verdict, not_before, refuter, payouts = answer
+    try:
+        return Outcome(Verdict(verdict), not_before, refuter, tuple(map(tuple, payouts)))
+    except ValueError:
+        return None
+
+
+def _constants(context: Context) -> Constants:
+    names = ("MIN_WINDOW", "MAX_WINDOW", "MIN_REPLY", "MAX_REPLY")
+    queries = [context.fault_proof.query(name) for name in names]
+    queries.append(context.registry.query("HEARTBEAT_TTL"))
+    queries.append(context.rules.query("ATTEMPT_MAX"))
+    queries.append(context.escrow.query("DELAY_MAX"))
+    low, high, least, most, ttl, attempt_max, delay_max = read_many(context.rpc, queries)
+    return Constants(
+        heartbeat_ttl=ttl,
+        attempt_max=attempt_max,
+        delay_max=delay_max,
+        bounds=ExactBounds(min_window=low, max_window=high, min_reply=least, max_reply=most),
+    )
