@@ -524,6 +524,13 @@ class System:
             timestamp=timestamp,
         )
 
+    def enact(self, verifier: Any = None, charge_bps: int = 0, keeper_fee: int = 0) -> None:
+        """Puts another policy into force for the DummyVerifier, or for `verifier`."""
+        verifier = verifier or self.dummy
+        self.escrow.propose_policy(verifier, charge_bps, keeper_fee, sender=self.owner)
+        self.chain.travel(self.parameters.timelock)
+        self.escrow.enact_policy(verifier, sender=self.stranger)
+
     # -- in fewer words --
 
     def claimed(

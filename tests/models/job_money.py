@@ -120,9 +120,7 @@ def refuted(record: Record, refuter: str, is_open: bool, payouts: Payouts = ()) 
 def no_show(record: Record, caller: str, is_open: bool) -> Moves:
     """No claim in time: part of the lock is divided, the payment comes back."""
     moves = _refunded(record, is_open)
-    slash = money.no_show_slash(
-        record.lock, record.price, record.no_show_bps, record.keeper_fee
-    )
+    slash = no_show_slash(record)
     split = money.split_no_show(slash, record.keeper_fee)
     moves.free[record.provider] += record.lock - slash
     moves.free[record.requester] += split.to_requester
@@ -136,6 +134,11 @@ def undone(record: Record, is_open: bool = False) -> Moves:
     moves = _refunded(record, is_open)
     moves.free[record.provider] += record.lock
     return moves
+
+
+def no_show_slash(record: Record) -> int:
+    """What a no-show costs the provider."""
+    return money.no_show_slash(record.lock, record.price, record.no_show_bps, record.keeper_fee)
 
 
 def _refunded(record: Record, is_open: bool) -> Moves:

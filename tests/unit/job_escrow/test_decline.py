@@ -5,7 +5,7 @@ import pytest
 from headrace.terms import words
 from tests.harness import reverts
 from tests.models.job_money import undone
-from tests.system import CANCELLED, CLAIMED, FINAL, OPEN, System
+from tests.system import CANCELLED, CLAIMED, FINAL, OPEN, UNIT, System
 from tests.unit.job_escrow.conftest import Books
 
 
@@ -15,7 +15,9 @@ def test_opens_the_job_for_others(system: System, books: Books) -> None:
     with books(undone(attempt.record, is_open=True)):
         receipt = system.decline(attempt)
     provider = attempt.record.provider
-    assert system.job(attempt) == (OPEN, 0, 1, words.excluded_hash([attempt.exclusion]))
+    # One decline, in the low two bits, and when it was.
+    opening = receipt.timestamp << 2 | 1
+    assert system.job(attempt) == (OPEN, 0, opening, words.excluded_hash([attempt.exclusion]))
     assert receipt.only("Declined") == (attempt.job_id, provider, True)
     assert system.escrow.declines_of(attempt.record.requester) == 1
     after = system.registry.provider_of(system.providers[2])
@@ -69,6 +71,7 @@ def test_declines_are_counted_across_failures(system: System) -> None:
         attempt = system.match(terms, system.ask(index), excluded=excluded)
         system.decline(attempt) if is_decline else system.expire(attempt)
         excluded.append(attempt.exclusion)
+    # When the last was is only known until the job is opened by something else.
     assert system.job(terms)[:3] == (OPEN, 2, 2)
     attempt = system.match(terms, system.ask(4), excluded=excluded)
     assert (attempt.number, attempt.record.declines) == (3, 2)
@@ -119,3 +122,23 @@ def test_wants_the_record_of_the_match(system: System) -> None:
     ):
         with reverts("escrow: wrong match record"):
             system.decline(attempt.lied(**lie), sender=system.providers[2])
+
+
+def test_the_ramp_starts_anew(system: System) -> None:
+    """Else a provider could match, wait, decline for nothing, and let a friend in at the cap."""
+    terms = system.terms(
+        price_start=4 * UNIT,
+        price_cap=10 * UNIT,
+        ramp_seconds=1_000,
+        ack_seconds=1_000,
+        tip_share_bps=0,
+    )
+    attempt = system.match(terms)
+    at = system.decline(attempt, timestamp=attempt.record.matched_at + 999).timestamp
+    ask, excluded = system.ask(1, price_base=5 * UNIT), [attempt.exclusion]
+    quote = system.rules.quote(terms.pack(), ask.pack(), timestamp=at + 1_000)
+    edge = at - (4 * UNIT - quote.total) * 1_000 // (6 * UNIT) + 1
+    assert at + 400 < edge < at + 600
+    with system.chain.isolated(), reverts("match: price above the ramp"):
+        system.match(terms, ask, excluded=excluded, timestamp=edge - 1)
+    system.match(terms, ask, excluded=excluded, timestamp=edge)

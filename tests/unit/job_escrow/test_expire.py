@@ -4,7 +4,7 @@ import pytest
 
 from headrace.terms import money, words
 from tests.harness import reverts
-from tests.models.job_money import no_show, total
+from tests.models.job_money import no_show, no_show_slash, total
 from tests.system import EXPIRED, OPEN, UNIT, System
 from tests.unit.job_escrow.conftest import Books
 
@@ -17,7 +17,7 @@ def test_divides_the_no_show_share(system: System, books: Books, is_open: bool) 
     caller = system.stranger
     with books(no_show(record, caller.address, is_open)):
         receipt = system.expire(attempt, sender=caller)
-    slash = money.no_show_slash(record.lock, record.price, record.no_show_bps)
+    slash = no_show_slash(record)
     split = money.split_no_show(slash, record.keeper_fee)
     assert receipt.only("Expired") == (
         attempt.job_id,
@@ -84,31 +84,35 @@ def test_the_caller_may_be_anyone(system: System, books: Books, role: str) -> No
 
 
 def test_the_lock_bounds_the_slash(system: System, books: Books) -> None:
-    """A verifier that wants hardly a lock: the share of the price is cut to it."""
+    """A verifier that wants no lock: what there is covers keepers, the share is cut to it."""
     system.dummy.set_price(0, 0, 0)
-    attempt = system.match(system.terms(damage_cap=1_500, no_show_bps=5_000))
-    assert attempt.record.lock == 10_000
+    terms = system.terms(damage_cap=0, no_show_bps=5_000)
+    attempt = system.match(terms, system.ask(price_base=UNIT))
+    lock = attempt.record.lock
+    assert lock == 8 * system.parameters.keeper_fee < attempt.record.price // 2
     with books(no_show(attempt.record, system.keepers[2].address, is_open=True)):
-        receipt = system.expire(attempt)
-    assert receipt.only("Expired").slash == 10_000
+        assert system.expire(attempt).only("Expired").slash == lock
 
 
-def test_no_price_no_slash(system: System, books: Books) -> None:
+@pytest.mark.parametrize("price", [0, 1, 99_991])
+def test_a_job_for_nothing_still_pays_its_keeper(system: System, books: Books, price: int) -> None:
+    """Else a no-show at no price would cost nothing, and ending it earn nothing."""
+    attempt = system.match(ask=system.ask(price_base=price, price_per_unit=0))
+    assert attempt.record.price == price
+    with books(no_show(attempt.record, system.keepers[2].address, is_open=True)):
+        event = system.expire(attempt).only("Expired")
+    assert event.slash == 4 * system.parameters.keeper_fee
+    assert event.to_keeper == event.to_requester == system.parameters.keeper_fee
+
+
+def test_a_policy_without_a_fee(system: System, books: Books) -> None:
+    system.enact(charge_bps=0, keeper_fee=0)
     system.dummy.set_price(0, 0, 0)
     ask = system.ask(price_base=0, price_per_unit=0)
     attempt = system.match(system.terms(damage_cap=0), ask)
-    assert (attempt.record.price, attempt.record.lock) == (0, 0)
+    assert (attempt.record.price, attempt.record.lock, attempt.record.tip) == (0, 0, 0)
     with books(no_show(attempt.record, system.keepers[2].address, is_open=True)):
         assert system.expire(attempt).only("Expired").slash == 0
-
-
-def test_a_fee_above_its_share_is_cut(system: System, books: Books) -> None:
-    ask = system.ask(price_base=99_991, price_per_unit=0)
-    attempt = system.match(system.terms(), ask)
-    with books(no_show(attempt.record, system.keepers[2].address, is_open=True)):
-        event = system.expire(attempt).only("Expired")
-    assert event.to_keeper == event.to_requester == money.share(event.slash, 2_500)
-    assert event.to_keeper < attempt.record.keeper_fee
 
 
 def test_only_what_is_matched(system: System) -> None:

@@ -14,9 +14,10 @@ def test_through_its_life(system: System) -> None:
     terms = system.post()
     assert system.job(terms) == (OPEN, 0, 0, 0)
     first = system.match(terms)
-    system.decline(first)
+    declined_at = system.decline(first).timestamp
     excluded = [first.exclusion]
-    assert system.job(terms) == (OPEN, 0, 1, words.excluded_hash(excluded))
+    # One decline, in the low two bits, and when it was.
+    assert system.job(terms) == (OPEN, 0, declined_at << 2 | 1, words.excluded_hash(excluded))
     second = system.match(terms, system.ask(1), excluded=excluded)
     digest = words.record_hash(second.record)
     assert system.job(terms) == (MATCHED, 1, second.ends, digest)

@@ -119,17 +119,20 @@ def test_damages_up_to_the_cap(system: System, books: Books, damage_cap: int) ->
     assert event.slash == max(2 * attempt.record.price, -(-damage_cap * 10_000 // 1_500))
 
 
-def test_a_fee_above_the_reward_is_cut(system: System, books: Books) -> None:
-    system.dummy.set_price(0, 300_001, 0)
+def test_the_least_lock_pays_keeper_and_refuter(system: System, books: Books) -> None:
+    system.dummy.set_price(0, 0, 0)
     attempt = system.falling(system.terms(damage_cap=0))
-    assert attempt.record.lock == 300_001
+    fee = system.parameters.keeper_fee
+    assert attempt.record.lock == 8 * fee
     with books(refuted(attempt.record, system.watchers[0].address, is_open=True)):
         event = system.refute(attempt).only("Refuted")
-    assert (event.to_keeper, event.to_refuter) == (money.share(300_001, 3_500), 0)
+    assert (event.to_keeper, event.to_refuter) == (fee, money.share(8 * fee, 3_500) - fee)
+    assert event.to_refuter >= 179 * fee // 100
 
 
 def test_nothing_at_stake(system: System, books: Books) -> None:
-    """A verifier may want no lock: the verdict still goes through."""
+    """Neither verifier nor policy wants a lock: the verdict still goes through."""
+    system.enact(charge_bps=0, keeper_fee=0)
     system.dummy.set_price(0, 0, 0)
     attempt = system.falling(system.terms(damage_cap=0, max_attempts=1))
     assert attempt.record.lock == 0

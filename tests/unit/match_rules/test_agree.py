@@ -24,7 +24,7 @@ def agree(system: System, terms: Any, ask: Any, **changes: Any) -> Any:
         "program_proof": [],
         "policy": ENABLED | 57 << 80 | 150_001,
         "keeper": system.keepers[0],
-        "declines": 0,
+        "opening": 0,
         "excluded": 0,
     } | changes
     return system.rules.agree(*arguments.values())
@@ -32,7 +32,7 @@ def agree(system: System, terms: Any, ask: Any, **changes: Any) -> Any:
 
 def test_says_who_agreed_and_on_what(system: System) -> None:
     terms, ask = system.terms(), system.ask(2)
-    ask_hash, signer, record = agree(system, terms, ask, declines=2, excluded=2**204 - 1)
+    ask_hash, signer, record = agree(system, terms, ask, opening=2, excluded=2**204 - 1)
     assert ask_hash == eip712.ask_hash(ask, system.token.address, system.domain)
     assert signer == system.operators[2].address
     record = Record.unpack(record)
@@ -43,10 +43,13 @@ def test_says_who_agreed_and_on_what(system: System) -> None:
 
 
 def test_the_policy_is_the_one_passed_in(system: System) -> None:
-    terms, ask = system.terms(), system.ask()
-    *_, record = agree(system, terms, ask, policy=ENABLED | 200 << 80 | (2**80 - 1))
+    terms, ask = system.terms(), system.ask(max_lock=2**80 - 1)
+    fee = 2**77 - 1  # eight of them are the least lock
+    *_, record = agree(system, terms, ask, policy=ENABLED | 200 << 80 | fee)
     record = Record.unpack(record)
-    assert (record.charge_bps, record.keeper_fee) == (200, 2**80 - 1)
+    assert (record.charge_bps, record.keeper_fee, record.lock) == (200, fee, 8 * fee)
+    with reverts("match: lock above ask"):
+        agree(system, terms, ask, policy=ENABLED | 200 << 80 | (2**80 - 1))
     with reverts("match: verifier is stopped"):
         agree(system, terms, ask, policy=57 << 80 | 150_001)
 
