@@ -137,7 +137,7 @@ def test_the_ramp_starts_anew(system: System) -> None:
     at = system.decline(attempt, timestamp=attempt.record.matched_at + 999).timestamp
     ask, excluded = system.ask(1, price_base=5 * UNIT), [attempt.exclusion]
     quote = system.rules.quote(terms.pack(), ask.pack(), timestamp=at + 1_000)
-    edge = at - (4 * UNIT - quote.total) * 1_000 // (6 * UNIT) + 1
+    edge = at - (4 * UNIT - quote.total) * 1_000 // (6 * UNIT)  # rounded up
     assert at + 400 < edge < at + 600
     with system.chain.isolated(), reverts("match: price above the ramp"):
         system.match(terms, ask, excluded=excluded, timestamp=edge - 1)
