@@ -1,0 +1,372 @@
+"""The node's rounds: look, decide, and do what is due for each of its jobs."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headrace.chain.jobs import Job
+from headrace.chain.views import ClaimRef, DisputeStatus, JobState, Provider
+from headrace.daemon.actions import Action
+from headrace.daemon.bench import Bench
+from headrace.daemon.context import Context, View
+from headrace.errors import RetryLater, Unreachable
+from headrace.graph.model import Model
+from headrace.graph.trace import Trace
+from headrace.node.asks import Asks, Market
+from headrace.node.config import NodeConfig
+from headrace.node.decide import Held, Move, Step, decide
+from headrace.node.record import AttemptKey, Contradiction, Entry, NodeRecord, Stage
+from headrace.node.work import Publisher, Unusable, Worker, fetch, kept_trace
+from headrace.store.errors import BlobError
+from headrace.terms.requirement import ACTIVE
+from headrace.terms.words import FaultProofSettings, record_hash
+
+log = logging.getLogger(__name__)
+
+# Runs at once, however many jobs the node takes.
+MAX_PLACES = 8
+# How long a trace is kept after a claim can't be disputed any more: what `void_claim` waits for.
+_GRACE = 2 * 86_400
+_PRUNE_EVERY = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    why: str
+    is_final: bool
+
+
+class NodeDaemon:
+    """One node. `tick` is all it does; whatever it has to remember is in its record."""
+
+    def __init__(
+        self,
+        context: Context,
+        config: NodeConfig,
+        market: Market,
+        record: NodeRecord,
+        *,
+        heartbeat_ttl: int,
+        worker: Worker,
+        publisher: Publisher,
+    ) -> None:
+        """`heartbeat_ttl` is the Registry's, in seconds."""
+        self._context = context
+        self._config = config
+        self._record = record
+        self._models = dict(config.models)
+        self._ttl = heartbeat_ttl
+        self._worker = worker
+        self._publisher = publisher
+        self._asks = Asks(config, market, context.key, context.board, record)
+        self._bench: Bench[AttemptKey, Trace] = Bench(min(config.capacity, MAX_PLACES))
+        # The attempts that are this node's, and of those the ones that nothing is due for until
+        # something happens to them on chain.
+        self._mine: dict[AttemptKey, Job] = {}
+        self._quiet: set[AttemptKey] = set()
+        self._trouble: dict[AttemptKey, _Trouble] = {}
+        self._said: dict[AttemptKey, str] = {}
+        self._has_begun = False
+        self._has_drained = False
+        self._pruned_at = 0
+
+    def tick(self) -> None:
+        """One round."""
+        view = self._context.look()
+        self._sort(view.jobs)
+        self._collect()
+        self._perform(self._jobs_due(view.now), view)
+        if view.is_new:
+            provider = self._context.registry.provider_of(self._config.provider, view.block)
+            self._perform(self._standing(provider, view.now), view)
+        if view.now - self._pruned_at >= _PRUNE_EVERY:
+            self._pruned_at = view.now
+            self._record.prune(view.now)
+
+    # ---- the attempts that are ours
+
+    def _sort(self, touched: Iterable[bytes]) -> None:
+        """Take up what is ours of the jobs that were touched, and let go of what isn't any more."""
+        touched = set(touched)
+        for key in [key for key in self._mine if key[0] in touched]:
+            del self._mine[key]
+            self._quiet.discard(key)
+        for job_id in touched:
+            job = self._context.jobs.jobs.get(job_id)
+            record = None if job is None else job.record
+            if job is None or record is None or job.provider != self._config.provider:
+                continue
+            if record.node != self._config.index:
+                continue
+            key = (job.id, job.attempt)
+            self._mine[key] = job
+            self._see(key, job)
+        for gone in [key for key in self._trouble if key not in self._mine]:
+            del self._trouble[gone]
+        for gone in [key for key in self._said if key not in self._mine]:
+            del self._said[gone]
+
+    def _see(self, key: AttemptKey, job: Job) -> None:
+        entry = self._record.entry(key)
+        if entry is None:
+            log.info(
+                "matched",
+                extra={"job": job.id, "attempt": job.attempt, "claim_until": job.claim_until},
+            )
+            self._record.see(key, keep_until=_keep_until(job))
+        if job.state.is_claimed and job.commitment is not None:
+            if entry is not None and entry.stage == Stage.CLAIMED:
+                return
+            try:
+                self._record.claim(key, job.commitment)
+            except Contradiction as error:
+                # Another program claims with this key. The claim stands as it is.
+                log.error("claimed by another", extra={"job": job.id, "why": str(error)})
+            else:
+                log.info("claimed", extra={"job": job.id, "root": job.commitment})
+
+    def _jobs_due(self, now: int) -> list[Action]:
+        """Do what is to be done here for each attempt; returns what is to be done on chain."""
+        keys = [key for key in self._mine if key not in self._quiet]
+        entries = self._record.entries(keys)
+        held = [self._held(key, entries.get(key)) for key in keys]
+        moves = decide(held, now)
+        busy = {move.key for move in moves} | self._bench.running
+        for item in held:
+            # A claim that nobody contests, or an attempt that has come to nothing, waits for an
+            # event; everything else for the next round.
+            is_due = item.state == JobState.MATCHED and now <= item.claim_until
+            if item.key not in busy and not is_due and item.demand != DisputeStatus.DEMANDED:
+                self._quiet.add(item.key)
+        return [action for move in moves if (action := self._do(move)) is not None]
+
+    def _held(self, key: AttemptKey, entry: Entry | None) -> Held:
+        job = self._mine[key]
+        record = job.record
+        matched_at = 0 if record is None else record.matched_at
+        trouble = self._trouble.get(key, _Trouble("", False))
+        case = None if job.claim_id is None else self._context.disputes.cases.get(job.claim_id)
+        is_demanded = case is not None and case.is_demanded
+        root = job.commitment if job.state.is_claimed else None
+        return Held(
+            key=key,
+            state=job.state,
+            matched_at=matched_at,
+            decline_until=job.decline_until,
+            claim_until=job.claim_until,
+            entry=entry,
+            is_running=key in self._bench.running,
+            trouble=trouble.why,
+            is_final=trouble.is_final,
+            demand=DisputeStatus.DEMANDED if is_demanded else DisputeStatus.NONE,
+            due=case.due if case is not None and is_demanded else 0,
+            has_trace=root is None or self._record.trace(root) is not None,
+        )
+
+    def _do(self, move: Move) -> Action | None:
+        job = self._mine[move.key]
+        if move.step == Step.FETCH:
+            self._fetch(move.key, job)
+        elif move.step == Step.RECALL:
+            self._recall(move.key, job)
+        elif move.step == Step.PUBLISH:
+            self._publish(move.key, job)
+        elif move.step == Step.CLAIM:
+            return self._claim(move.key, job)
+        elif move.step == Step.DECLINE:
+            return self._decline(move, job)
+        elif move.step == Step.ANSWER:
+            return self._answer(move.key, job)
+        else:
+            self._record.fail(move.key, move.reason)
+            log.error("no claim", extra={"job": job.id, "why": move.reason})
+        return None
+
+    # ---- the work
+
+    def _model(self, job: Job) -> Model | None:
+        """The job's model: one that is served, or that was when the job was matched."""
+        program = job.terms.program
+        if program not in self._models:
+            try:
+                self._models[program] = self._context.store.get_model(program)
+            except BlobError:
+                return None
+        return self._models[program]
+
+    def _fetch(self, key: AttemptKey, job: Job) -> None:
+        model = self._model(job)
+        if model is None:
+            program = f"0x{job.terms.program.hex()}"
+            self._in_trouble(key, f"program {program} isn't served here", is_final=True)
+            return
+        try:
+            tensor = fetch(self._context.store, model, job.terms)
+        except Unusable as error:
+            self._in_trouble(key, str(error), is_final=error.is_final)
+            return
+        self._trouble.pop(key, None)
+
+        def work(model: Model = model) -> Trace:
+            trace = self._worker.run(model, tensor)
+            _ = trace.root  # hashed here, beside the loop
+            return trace
+
+        if self._bench.start(key, work):
+            log.info("running", extra={"job": job.id, "attempt": job.attempt})
+
+    def _in_trouble(self, key: AttemptKey, why: str, *, is_final: bool) -> None:
+        self._trouble[key] = _Trouble(why, is_final)
+        if self._said.get(key) != why:
+            self._said[key] = why
+            log.warning("can't run", extra={"job": key[0], "attempt": key[1], "why": why})
+
+    def _collect(self) -> None:
+        for done in self._bench.collect():
+            job = self._mine.get(done.key)
+            if job is None:
+                continue
+            trace = done.value
+            if trace is None:
+                why = f"the worker failed: {done.error!r}"
+                self._in_trouble(done.key, why, is_final=True)
+            elif trace.model.program != job.terms.program or trace.units != job.terms.units:
+                why = "the worker gave the trace of another job"
+                self._in_trouble(done.key, why, is_final=True)
+            else:
+                self._keep(done.key, trace)
+
+    def _keep(self, key: AttemptKey, trace: Trace) -> None:
+        try:
+            self._record.compute(key, trace.root, trace.to_bytes())
+        except Contradiction as error:
+            self._in_trouble(key, str(error), is_final=True)
+        else:
+            log.info("computed", extra={"job": key[0], "attempt": key[1], "root": trace.root})
+
+    def _recall(self, key: AttemptKey, job: Job) -> None:
+        """Get a claim's trace back: from the store, or by running the job again."""
+        model = self._model(job)
+        if model is not None and job.commitment is not None:
+            try:
+                trace = self._context.store.get_trace(job.commitment, model, job.terms.units)
+            except BlobError:
+                pass
+            else:
+                self._keep(key, trace)
+                return
+        self._fetch(key, job)
+
+    def _trace(self, job: Job, root: bytes) -> Trace | None:
+        model = self._model(job)
+        if model is None:
+            return None
+        return kept_trace(model, job.terms.units, root, self._record.trace(root))
+
+    def _publish(self, key: AttemptKey, job: Job) -> None:
+        entry = self._record.entry(key)
+        root = None if entry is None else entry.root
+        trace = None if root is None else self._trace(job, root)
+        if trace is None:
+            self._record.published(key)  # nothing there that could be
+            return
+        try:
+            self._publisher.publish(trace)
+        except (RetryLater, Unreachable) as error:
+            # The claim doesn't wait for it: a trace that is demanded goes to the chain.
+            if self._said.get(key) != str(error):
+                self._said[key] = str(error)
+                log.error("can't publish", extra={"job": job.id, "why": str(error)})
+            return
+        self._record.published(key)
+        log.info("published", extra={"job": job.id, "root": root})
+
+    # ---- on chain
+
+    def _claim(self, key: AttemptKey, job: Job) -> Action | None:
+        entry = self._record.entry(key)
+        if entry is None or entry.root is None or job.record is None:
+            return None
+        return Action(
+            key=f"claim:{job.id.hex()}:{job.attempt}",
+            contract="JobEscrow",
+            function="submit_claim",
+            args=(job.id, job.record, entry.root),
+            note=f"root 0x{entry.root.hex()}",
+            ground=record_hash(job.record),
+        )
+
+    def _decline(self, move: Move, job: Job) -> Action | None:
+        if job.record is None:
+            return None
+        entry = self._record.entry(move.key)
+        if entry is None or entry.stage != Stage.DECLINED:
+            # On record first: what is declined is not claimed, whatever comes between.
+            self._record.decline(move.key, move.reason)
+            log.warning("declining", extra={"job": job.id, "why": move.reason})
+        return Action(
+            key=f"decline:{job.id.hex()}:{job.attempt}",
+            contract="JobEscrow",
+            function="decline",
+            args=(job.id, job.record),
+            note=move.reason,
+            ground=record_hash(job.record),
+        )
+
+    def _answer(self, key: AttemptKey, job: Job) -> Action | None:
+        if job.record is None or job.commitment is None or job.claim_id is None:
+            return None
+        trace = self._trace(job, job.commitment)
+        data = None if trace is None else self._publisher.answer(trace)
+        if data is None:
+            self._in_trouble(key, "the demanded trace can't be published", is_final=False)
+            return None
+        return Action(
+            key=f"answer:{job.claim_id.hex()}",
+            contract="FaultProof",
+            function="publish_trace",
+            args=(ClaimRef(job.terms, job.record, job.commitment), data),
+            note=f"job 0x{job.id.hex()}, {len(data)} bytes",
+        )
+
+    # ---- the provider
+
+    def _standing(self, provider: Provider, now: int) -> list[Action]:
+        """Offers, signs of life and availability, as they should be."""
+        me = self._config.provider
+        if self._record.is_draining:
+            return self._drain(provider)
+        self._asks.keep(provider, now)
+        actions = []
+        is_ours = provider.status == ACTIVE and provider.operator == self._context.address
+        if is_ours and now >= provider.last_seen + self._ttl // 2:
+            actions.append(
+                Action(f"heartbeat:{provider.last_seen}", "ProviderRegistry", "heartbeat", (me,))
+            )
+        if is_ours and not self._has_begun and not provider.is_available:
+            actions.append(Action("available", "ProviderRegistry", "set_available", (me, True)))
+        self._has_begun = True
+        return actions
+
+    def _drain(self, provider: Provider) -> list[Action]:
+        self._asks.take_down()
+        if provider.is_available and not self._has_drained:
+            self._has_drained = True
+            me = self._config.provider
+            return [Action("drain", "ProviderRegistry", "set_available", (me, False))]
+        if not self._mine and not any(tx.is_pending for tx in self._context.outbox.unsettled()):
+            self._record.set_draining(False)
+            log.info("drained", extra={"provider": self._config.provider})
+            self._context.stop.set()
+        return []
+
+    def _perform(self, actions: list[Action], view: View) -> None:
+        if actions:
+            self._context.perform(actions, view)
+
+
+def _keep_until(job: Job) -> int:
+    record = job.record
+    start = 0 if record is None else record.matched_at
+    delay = FaultProofSettings.unpack(job.terms.settings).delay
+    return start + job.terms.attempt_seconds + delay + _GRACE
