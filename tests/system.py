@@ -38,7 +38,7 @@ DAY = 86_400
 UNIT = 10**6  # one token
 
 # States of a job's slot.
-NONE, OPEN, MATCHED, CLAIMED, FINAL, REFUTED, EXPIRED, CANCELLED = range(8)
+NONE, OPEN, MATCHED, CLAIMED, FINAL, REFUTED, EXPIRED, CANCELLED, CONTESTED = range(9)
 # Members of IVerifier.Verdict.
 PENDING, STANDS, FALLS = 1, 2, 4
 # Modes of the DummyVerifier.

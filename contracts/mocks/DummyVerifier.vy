@@ -62,6 +62,10 @@ mode: public(uint256)
 payees: DynArray[IVerifier.Payout, 8]
 claims: HashMap[bytes32, Claim]
 rulings: HashMap[bytes32, Ruling]
+# Asked in every hook, if it is set; the words that came back.
+_probe_target: address
+_probe_data: Bytes[256]
+probed: public(DynArray[uint256, 64])
 
 
 @deploy
@@ -103,6 +107,18 @@ def set_hooks(hooks: uint256):
     @param hooks Bits 88 to 95 of the settings.
     """
     self.hooks = hooks
+
+
+@external
+def set_probe(target: address, data: Bytes[256]):
+    """
+    @notice Ask somebody for a word in every hook from now on.
+    @param target Whom; zero for nobody.
+    @param data The call.
+    """
+    self._probe_target = target
+    self._probe_data = data
+    self.probed = []
 
 
 @external
@@ -194,6 +210,7 @@ def on_match(
     assert msg.sender == ESCROW, "dummy: not the escrow"
     assert self.mode != DEAF, "dummy: deaf"
     assert self.claims[claim_id].stage == 0, "dummy: claim id is used"
+    self._probe()
     self.claims[claim_id] = Claim(
         stage=1,
         program=program,
@@ -215,6 +232,7 @@ def on_claim(claim_id: bytes32, commitment: bytes32):
     assert msg.sender == ESCROW, "dummy: claimant unknown"
     assert self.mode != DEAF, "dummy: deaf to claims"
     assert self.claims[claim_id].stage == 1, "dummy: not matched"
+    self._probe()
     self.claims[claim_id].stage = 2
     self.claims[claim_id].commitment = commitment
 
@@ -268,6 +286,13 @@ def claim_of(claim_id: bytes32) -> Claim:
 
 
 # ---- internal
+
+
+@internal
+def _probe():
+    if self._probe_target != empty(address):
+        answer: Bytes[32] = raw_call(self._probe_target, self._probe_data, max_outsize=32)
+        self.probed.append(convert(answer, uint256))
 
 
 @internal

@@ -85,6 +85,13 @@ def test_the_verifier_hears_of_it(system: System) -> None:
     assert known[:5] == (1, terms.program, terms.input_id, 11, terms.settings)
 
 
+def test_the_verifier_hears_of_it_when_the_money_is_in_its_place(system: System) -> None:
+    data = system.vault.encode("reserved_of", system.providers[0], 0)
+    system.dummy.set_probe(system.vault, data)
+    record = system.match().record
+    assert system.dummy.probed(0) == record.lock + total(record)
+
+
 def test_a_verifier_that_refuses_the_match_stops_it(system: System) -> None:
     system.dummy.set_mode(DEAF)
     with reverts("dummy: deaf"):

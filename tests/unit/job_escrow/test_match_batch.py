@@ -9,7 +9,7 @@ from eth_utils import keccak
 from headrace.terms import eip712, words
 from headrace.terms.words import ZERO_HASH, Terms
 from tests.harness import Reverted, reverts
-from tests.models.job_money import matched
+from tests.models.job_money import matched, total
 from tests.system import CANCELLED, MATCHED, SKIP_STATE, Attempt, System
 from tests.unit.job_escrow.conftest import Books
 
@@ -207,3 +207,12 @@ def test_revoked_with_all_bids(system: System) -> None:
     system.escrow.revoke_bids(sender=system.requesters[0])
     with reverts("match: bid is revoked"):
         system.match_batch(terms, INPUTS)
+
+
+def test_the_verifier_hears_of_it_when_the_money_is_in_its_place(system: System) -> None:
+    """A hook may come back in: it must not find a job on record whose money isn't there yet."""
+    data = system.vault.encode("reserved_of", system.providers[0], 0)
+    system.dummy.set_probe(system.vault, data)
+    first, *_ = system.match_batch(batch(system), INPUTS)
+    lane = len(INPUTS) * (first.record.lock + total(first.record))
+    assert [system.dummy.probed(i) for i in range(len(INPUTS))] == [lane] * len(INPUTS)
