@@ -6,7 +6,6 @@ read, or one about a job that was never seen, is counted and left out; it stops 
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,8 +51,8 @@ class Job:
     A job as the events tell it. `attempt` counts those used or running (a declined one is neither),
     `excluded` are the exclusions that `match` and `cancel` want. `record` is that of the attempt
     that runs, or of the last one if none does; `declined_at` is when a decline opened the job (unix
-    seconds, 0 if none did), where the ramp starts anew; `posted_in` is the number of the block that showed
-    the job first.
+    seconds, 0 if none did), where the ramp starts anew; `posted_in` is the number of the block that
+    showed the job first.
     """
 
     id: bytes
@@ -134,8 +133,6 @@ class JobBook:
     revoked: set[bytes] = field(default_factory=set)
     batches: dict[bytes, _Batch] = field(default_factory=dict)
     unread: int = 0
-    # batch id -> its jobs, whose terms stand in its event
-    _members: defaultdict[bytes, set[bytes]] = field(default_factory=lambda: defaultdict(set))
 
     # ---- from a ChainDb
 
@@ -163,22 +160,14 @@ class JobBook:
         Fold again what the `removed` logs were about, from the logs that are left of it; returns
         the touched ids.
         """
+        # A batch goes with all its members' matches: they are one transaction.
         subjects = {entry.topics[1] for entry in removed if len(entry.topics) > 1}
-        batches = {subject for subject in subjects if subject in self._members}
-        subjects |= {member for batch in batches for member in self._members[batch]}
-        # A member's terms stand in its batch's event.
-        needed = set(subjects)
-        for subject in subjects:
-            job = self.jobs.get(subject)
-            if job is not None and job.batch_id is not None:
-                needed.add(job.batch_id)
         for subject in subjects:
             self.batches.pop(subject, None)
-            self._members.pop(subject, None)
             self.jobs.pop(subject, None)
             self.live.discard(subject)
             self.revoked.discard(subject)
-        self.fold(entry for entry in logs_about(needed) if entry.address == escrow)
+        self.fold(entry for entry in logs_about(subjects) if entry.address == escrow)
         return subjects
 
     # ---- the fold
@@ -238,19 +227,16 @@ class JobBook:
         return job.id
 
     def _batch(self, event: Event) -> None:
-        batch_id = event.args["batch_id"]
-        self.batches[batch_id] = _Batch(
+        self.batches[event.args["batch_id"]] = _Batch(
             terms=Terms.unpack(event.args["terms"]),
             record=Record.unpack(event.args["record"]),
             ask_hash=event.args["ask_hash"],
         )
-        self._members.setdefault(batch_id, set())
 
     def _member(self, event: Event) -> Job:
         batch_id = event.args["batch_id"]
         batch = self.batches[batch_id]
         job_id = event.args["job_id"]
-        self._members[batch_id].add(job_id)
         attempt = Attempt(batch.record, batch.ask_hash, txs=(event.log.tx_hash,))
         return Job(
             id=job_id,

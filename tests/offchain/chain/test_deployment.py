@@ -300,6 +300,23 @@ def test_what_was_begun_is_not_gone_on_with_otherwise(site, monkeypatch):
         site.run()
 
 
+def test_other_code_or_other_constants_at_a_planned_address_are_not_adopted(site):
+    deployer = Deployer(site.rpc, site.key)
+    deployer.crash_before = 1
+    with pytest.raises(Crash):
+        site.run(deployer)
+    vault = blueprint.created_address(site.key.address, site.record["nonces"]["Vault"])
+    site.anvil.rpc("anvil_setCode", vault, "0x6001")
+    with pytest.raises(WrongDeployment, match=f"the code at {vault} is not Vault's"):
+        site.run()
+    # A Vault, but one whose constants are all zero.
+    runtime = blueprint.artifact("Vault").runtime
+    site.anvil.rpc("anvil_setCode", vault, "0x" + runtime.hex() + "00" * 1_024)
+    with pytest.raises(WrongDeployment, match=f"Vault.TOKEN at {vault} is 0x0+, not "):
+        site.run()
+    assert "Vault" not in site.record["contracts"]
+
+
 def test_a_transaction_under_way_is_waited_for(site):
     site.anvil.rpc("evm_setAutomine", False)
     try:

@@ -202,23 +202,60 @@ def test_halves_ranges_that_the_node_refuses(fake, tmp_path):
     assert rows(db) == fake.expected()
 
 
-def test_nothing_is_written_of_an_answer_that_is_not_what_was_asked_for(fake, tmp_path):
-    for change in (
+@pytest.mark.parametrize("near", [64, 0])
+@pytest.mark.parametrize(
+    "change",
+    [
         {"blockHash": "0x" + "99" * 32},
         {"address": "0x" + "cd" * 20},
         {"removed": True},
         {"blockNumber": "0x28"},
         {"blockNumber": "nonsense"},
-    ):
-        rpc = FakeRpc(fake)
-        db = open_db(tmp_path)
-        true_log = rpc.eth_getLogs({"address": [ADDRESS], "blockHash": fake.blocks[3].hash})[0]
-        answer = [true_log | change]
-        rpc.before = lambda method, lie=answer: lie if method == "eth_getLogs" else None
-        with pytest.raises(HeadraceError):
-            make(rpc, db, near=64).step()
-        assert db.cursor() is None
-        db.close()
+        {"logIndex": "0x0"},
+        {"topics": ["0x12"]},
+    ],
+)
+def test_nothing_is_written_of_an_answer_that_is_not_what_was_asked_for(
+    fake, tmp_path, change, near
+):
+    db, rpc = open_db(tmp_path), FakeRpc(fake)
+    honest = rpc.eth_getLogs
+
+    def lie(wanted):
+        logs = honest(wanted)
+        # The second log of block 2: its index made that of the first is a log twice.
+        return [log | change if log["topics"][1][-1] == "1" else log for log in logs]
+
+    rpc.eth_getLogs = lie
+    with pytest.raises(HeadraceError):
+        make(rpc, db, near=near).step()
+    assert db.cursor() is None
+    assert rows(db) == []
+
+
+@pytest.mark.parametrize("near", [64, 0])
+def test_a_chain_that_is_rewritten_while_a_step_reads_is_not_mixed(fake, tmp_path, near):
+    db, rpc = open_db(tmp_path), FakeRpc(fake)
+    follower = make(rpc, db, near=near)
+    catch_up(follower)
+    fake.mine(1)
+    asked = 0
+
+    def rewrite(method: str) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:  # the head and the cursor's block are known, the new header is not
+            fake.rewrite(5, *[(7,)] * 5)
+
+    rpc.before = rewrite
+    with suppress(RetryLater):
+        follower.step()
+    rpc.before = lambda method: None
+    fake.mine(8)
+    for _ in range(20):
+        with suppress(RetryLater):
+            follower.step()
+    assert rows(db) == fake.expected()
 
 
 def test_a_lost_answer_changes_nothing(fake, tmp_path):

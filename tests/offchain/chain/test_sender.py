@@ -143,6 +143,20 @@ def test_an_action_under_way_or_not_final_is_not_sent_again(bench):
     assert (bench.balance, bench.nonce) == (12, 2)
 
 
+def test_an_action_that_is_mined_is_a_success_although_it_would_revert_now(bench):
+    bench.sender.send("drip", bench.token.drip(5))
+    call = bench.token.transfer(OTHER, 5)
+    first = bench.sender.submit("away", call)
+    bench.mine()
+    bench.sender.settle()
+    assert bench.sender.submit("away", call).id == first.id
+    assert len(bench.sender.send("away", call).logs) == 1
+    bench.mine(2)
+    bench.sender.settle()
+    with pytest.raises(Rejected, match="exceeds balance"):
+        bench.sender.submit("away", call)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("error", [Crash, Unreachable])
 def test_what_is_on_disk_is_sent_once_although_sending_was_cut(bench, when, error):
