@@ -1,0 +1,136 @@
+"""Who plays: what each provider owns and asks for, and how the three bad ones misbehave.
+
+`python -m scripts.demo.cast ROLE FILE` runs a node that isn't honest. The product has no switch for
+that: these are other workers and publishers, put in where a provider could put its own.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.daemon.program import main
+from headrace.graph import trace as traces
+from headrace.graph.encoding import Int8
+from headrace.graph.model import Model
+from headrace.graph.trace import Trace
+from headrace.node.run import run_node
+from headrace.node.work import NumpyWorker, StorePublisher
+from headrace.settings import Settings
+from headrace.store.blobs import BlobStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """A provider with one node. Prices are tokens, as text; `role` is empty for an honest one."""
+
+    name: str
+    gpu: str
+    region: str
+    base: str
+    per_unit: str
+    latency: int = 1
+    benchmark: int = 500
+    role: str = ""
+
+
+PROVIDERS = (
+    Provider(
+        name="aurora",
+        gpu="RTX 4090",
+        region="eu-west",
+        base="0.50",
+        per_unit="0.050",
+        benchmark=800,
+    ),
+    Provider(
+        name="borealis",
+        gpu="A100 80GB",
+        region="us-east",
+        base="0.80",
+        per_unit="0.060",
+        benchmark=1200,
+    ),
+    Provider(name="cirrus", gpu="L4", region="jp", base="0.40", per_unit="0.040", latency=3),
+    Provider(
+        name="haven",
+        gpu="H100 80GB",
+        region="eu-central",
+        base="1.50",
+        per_unit="0.080",
+        benchmark=2000,
+    ),
+    Provider(name="misfit", gpu="T4", region="sa-east", base="0.10", per_unit="0.010", latency=5),
+    Provider(
+        name="liar", gpu="RTX 3090", region="eu-west", base="0.30", per_unit="0.030", role="liar"
+    ),
+    Provider(
+        name="withholder",
+        gpu="RTX 5090",
+        region="us-west",
+        base="0.30",
+        per_unit="0.030",
+        role="withholder",
+    ),
+    Provider(
+        name="absentee",
+        gpu="A10",
+        region="eu-north",
+        base="0.20",
+        per_unit="0.020",
+        role="absentee",
+    ),
+)
+HONEST = tuple(provider.name for provider in PROVIDERS if not provider.role)
+
+# The element that the lies change: a hidden one, right after the first layer.
+_LIE_OPERATOR = 1
+_A_WHILE = 60.0
+_FULL = 255  # the byte of the int8 127
+
+
+class Liar(NumpyWorker):
+    """Changes one hidden element so that a row's class changes; the rest follows from the lie."""
+
+    def run(self, model: Model, tensor: Int8) -> Trace:
+        """See `Worker`."""
+        right = super().run(model, tensor)
+        for row in range(tensor.shape[0]):
+            for column in range(model.operators[_LIE_OPERATOR].width_out):
+                lie = right.replace(_LIE_OPERATOR, row, column, _FULL)
+                wrong = traces.continue_from(model, tensor, lie, _LIE_OPERATOR)
+                if wrong.result[row, 0] != right.result[row, 0]:
+                    return wrong
+        raise ValueError("no element of this input changes a class")
+
+
+class Silence(StorePublisher):
+    """Publishes nothing, neither in the store nor when asked."""
+
+    def publish(self, trace: Trace) -> None:
+        """See `Publisher`."""
+
+    def answer(self, trace: Trace) -> bytes | None:
+        """See `Publisher`."""
+        return None
+
+
+class Absentee(NumpyWorker):
+    """Never delivers."""
+
+    def run(self, model: Model, tensor: Int8) -> Trace:
+        """See `Worker`."""
+        while True:
+            time.sleep(_A_WHILE)
+
+
+def play(role: str, path: Path, settings: Settings) -> None:
+    """Run the node of the file at `path` in one of the bad roles."""
+    workers = {"liar": Liar, "withholder": Liar, "absentee": Absentee}
+    store = BlobStore(settings.store_path)
+    publisher = Silence(store) if role == "withholder" else StorePublisher(store)
+    run_node(settings, path, worker=workers[role](), publisher=publisher)
+
+
+if __name__ == "__main__":
+    main(lambda settings: play(sys.argv[1], Path(sys.argv[2]), settings))
