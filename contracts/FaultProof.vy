@@ -4,12 +4,14 @@
 """
 @title Fault proof
 @license AGPL-3.0-only
-@notice The verifier of policy `exact`: convicts one wrong byte of a committed trace by recomputing it, or
-        a trace that is withheld by silence. Models, tensors and traces are as in docs/int8-graph.md.
-@dev Nothing is written for a claim that nobody disputes. Every argument is somebody's word until it is
-     hashed: a claim is what JobEscrow recognises, an operator what leads to the model's root, a row what leads
-     to the commitment or the input, each at one place and by one path. A right trace is unique, so no
-     proof against it exists; what a registrant or requester got wrong makes a proof revert.
+@notice The verifier of policy `exact`: convicts one wrong byte of a committed trace by recomputing
+        it, or a trace that is withheld by silence. Models, tensors and traces are as in
+        docs/int8-graph.md.
+@dev Nothing is written for a claim that nobody disputes. Every argument is somebody's word until it
+     is hashed: a claim is what JobEscrow recognises, an operator what leads to the model's root, a
+     row what leads to the commitment or the input, each at one place and by one path. A right trace
+     is unique, so no proof against it exists; what a registrant or requester got wrong makes a
+     proof revert.
 @custom:security Trusts JobEscrow for what a claim is, and that it asked `quote` at the match.
 @custom:kill Has no switch; JobEscrow's owner can stop new matches on it.
 """
@@ -22,6 +24,7 @@ from interfaces import IVerifier
 implements: IFaultProof
 implements: IVerifier
 
+from contracts.modules import cases
 from contracts.modules import disputes
 from contracts.modules import int8_lanes
 from contracts.modules import job_slots
@@ -31,22 +34,6 @@ from contracts.modules import traces
 
 initializes: disputes
 initializes: models
-
-
-# A claim that JobEscrow has recognised, and the shape of its trees.
-struct Case:
-    job_id: bytes32
-    claim_id: bytes32
-    claimed_at: uint256
-    settings: uint256
-    word: uint256  # its dispute, packed
-    input_id: bytes32
-    commitment: bytes32
-    units: uint256
-    op_count: uint256
-    row_depth: uint256
-    op_depth: uint256
-
 
 _ELEMENT: constant(uint256) = 1
 _WITNESS: constant(uint256) = 2
@@ -86,7 +73,8 @@ def __init__(
     @notice Fix what the verifier works with for its life.
     @param escrow The contract whose claims it judges.
     @param vault Where the fees of demands are reserved; this contract must be one of its books.
-    @param demand_fee Token units for a demand, 1 to 2^80 - 1; should cover the gas of a publication.
+    @param demand_fee Token units for a demand, 1 to 2^80 - 1; should cover the gas of a
+            publication.
     @param min_window Shortest window of a job in seconds, at least 1.
     @param max_window Longest window, less than 2^32.
     @param min_reply Shortest time to reply, and to prove what was published, at least 1.
@@ -121,8 +109,8 @@ def register_model(
     card_id: bytes32,
 ) -> bytes32:
     """
-    @notice Make a model known, so that jobs can name it. A model is its content: who registers it, and how
-            often, changes nothing, and each registrant's card is logged under its own name.
+    @notice Make a model known, so that jobs can name it. A model is its content: who registers it,
+            and how often, changes nothing, and each registrant's card is logged under its own name.
     @param operators The operators, 1 to 32, in order.
     @param input_width Elements in a row of the input, 1 to 1,024.
     @param max_units Most rows of a job, 1 to 256.
@@ -165,12 +153,12 @@ def prove_matmul(
     @param params_proof Its way to the parameter root.
     @param output That row of the operator's output, as it was claimed.
     """
-    case: Case = self._open_case(claim)
+    case: cases.Case = self._open_case(claim)
     operator: IFaultProof.Operator = op.operator
-    self._check_operator(claim.terms.program, case, op, models.MATMUL)
+    cases._check_operator(case, op, models.MATMUL)
     assert column < operator.width_out, "proof: column out of range"
-    self._check_row(case, op.index + 1, row, operator.width_out, output)
-    self._check_row(case, operator.source, row, operator.width_in, source)
+    cases._check_row(case, op.index + 1, row, operator.width_out, output)
+    cases._check_row(case, operator.source, row, operator.width_in, source)
 
     depth: uint256 = merkle._depth_of(operator.width_out)
     assert (
@@ -202,20 +190,22 @@ def prove_argmax(
     output: IFaultProof.RowProof,
 ):
     """
-    @notice Convict a claim one of whose ARGMAX elements is no index of its row, or is beaten by a witness.
+    @notice Convict a claim one of whose ARGMAX elements is no index of its row, or is beaten by a
+            witness.
     @param claim The claim.
     @param op The operator, and its way to the graph's root.
     @param row The row, less than the job's units.
-    @param witness A better index, less than width_in; any if the claimed one is no index of the row.
+    @param witness A better index, less than width_in; any if the claimed one is no index of the
+            row.
     @param source That row of the tensor that the operator reads.
     @param output That row of the operator's output, as it was claimed.
     """
-    case: Case = self._open_case(claim)
+    case: cases.Case = self._open_case(claim)
     operator: IFaultProof.Operator = op.operator
-    self._check_operator(claim.terms.program, case, op, models.ARGMAX)
+    cases._check_operator(case, op, models.ARGMAX)
     assert witness < operator.width_in, "proof: witness out of range"
-    self._check_row(case, op.index + 1, row, 1, output)
-    self._check_row(case, operator.source, row, operator.width_in, source)
+    cases._check_row(case, op.index + 1, row, 1, output)
+    cases._check_row(case, operator.source, row, operator.width_in, source)
 
     better: int256 = convert(witness, int256)
     claimed: int256 = int8_lanes._element(output.data, 0)
@@ -243,11 +233,11 @@ def prove_padding(
     @param column The place of the byte, from width_out to the end of the padded row.
     @param output That row of the operator's output, as it was claimed.
     """
-    case: Case = self._open_case(claim)
+    case: cases.Case = self._open_case(claim)
     width: uint256 = op.operator.width_out
-    self._check_operator(claim.terms.program, case, op, op.operator.opcode)
+    cases._check_operator(case, op, op.operator.opcode)
     assert width <= column and column < int8_lanes._padded(width), "proof: not in the padding"
-    self._check_row(case, op.index + 1, row, width, output)
+    cases._check_row(case, op.index + 1, row, width, output)
     claimed: int256 = int8_lanes._element(output.data, column)
     self._convict(claim, case, claimed != 0, _PADDING, op.index, row, column, claimed, 0)
 
@@ -261,16 +251,17 @@ def prove_leaf_form(
     proof: DynArray[bytes32, 16],
 ):
     """
-    @notice Convict a claim one of whose leaves is the hash of something other than a row of the right length.
+    @notice Convict a claim one of whose leaves is the hash of something other than a row of the
+            right length.
     @param claim The claim.
     @param op The operator whose output has the row, and its way to the graph's root.
     @param row The row, less than the job's units.
     @param preimage What the leaf is the hash of, at most 2,049 bytes.
     @param proof The leaf's way to the commitment.
     """
-    case: Case = self._open_case(claim)
-    self._check_operator(claim.terms.program, case, op, op.operator.opcode)
-    self._check_leaf(case, op.index + 1, row, keccak256(preimage), proof)
+    case: cases.Case = self._open_case(claim)
+    cases._check_operator(case, op, op.operator.opcode)
+    cases._check_leaf(case, op.index + 1, row, keccak256(preimage), proof)
     size: uint256 = len(preimage)
     right: uint256 = int8_lanes._padded(op.operator.width_out) + 1
     is_fault: bool = size != right
@@ -301,28 +292,15 @@ def prove_pad_node(
     """
     @notice Convict a claim that hides something in places of its trees that no row or operator has.
     @param claim The claim.
-    @param op_index The operator in whose output's tree the node is; the number of operators for the trace's.
+    @param op_index The operator in whose output's tree the node is; the number of operators for the
+            trace's.
     @param level The node's level above the leaves of that tree.
     @param index The node's index in its level.
     @param node The node.
     @param proof Its way to the commitment.
     """
-    case: Case = self._open_case(claim)
-    assert op_index <= case.op_count, "proof: no such tree"
-    is_tensor: bool = op_index < case.op_count
-    leaves: uint256 = case.units if is_tensor else case.op_count
-    depth: uint256 = case.row_depth if is_tensor else case.op_depth
-    assert level <= depth, "proof: no such level"
-    depth -= level
-    assert index >> depth == 0, "proof: no such node"
-    assert index << level >= leaves, "proof: node has places in use"
-    place: uint256 = index
-    if is_tensor:
-        place = (op_index << depth) | index
-        depth += case.op_depth
-    assert (
-        merkle._climb(node, place, depth, proof) == claim.commitment
-    ), "proof: node is not in the trace"
+    case: cases.Case = self._open_case(claim)
+    cases._check_pad_node(case, op_index, level, index, node, proof)
     self._convict(claim, case, node != merkle._zero(level), _PAD_NODE, op_index, 0, 0, 0, 0)
 
 
@@ -332,8 +310,9 @@ def prove_pad_node(
 @external
 def demand_trace(claim: IFaultProof.ClaimRef):
     """
-    @notice Demand that the whole trace of a claim is published, once per claim, within its window. The fee is
-            reserved from the caller's free balance in the Vault, which must have authorised this book.
+    @notice Demand that the whole trace of a claim is published, once per claim, within its window.
+            The fee is reserved from the caller's free balance in the Vault, which must have
+            authorised this book.
     @param claim The claim.
     """
     self._require_ours(claim)
@@ -356,11 +335,12 @@ def demand_trace(claim: IFaultProof.ClaimRef):
 @external
 def publish_trace(claim: IFaultProof.ClaimRef, trace: Bytes[24576]):
     """
-    @notice Answer a demand: the whole padded trace, in calldata. Anyone may; the bytes speak for themselves.
+    @notice Answer a demand: the whole padded trace, in calldata. Anyone may; the bytes speak for
+            themselves.
     @param claim The claim.
     @param trace The operators' outputs in order, each its padded rows in order.
     """
-    case: Case = self._recognise(claim)
+    case: cases.Case = self._recognise(claim)
     disputes._require_demanded(case.word)
     assert block.timestamp <= disputes._due(case.word), "proof: reply is over"
     model: models.Entry = models._entries[claim.terms.program]
@@ -375,21 +355,21 @@ def publish_trace(claim: IFaultProof.ClaimRef, trace: Bytes[24576]):
 @external
 def silence(claim: IFaultProof.ClaimRef):
     """
-    @notice Convict a claim whose trace was demanded and not published in time. Anyone may; the refuter is who
-            had demanded it.
+    @notice Convict a claim whose trace was demanded and not published in time. Anyone may; the
+            refuter is who had demanded it.
     @param claim The claim.
     """
-    case: Case = self._recognise(claim)
+    case: cases.Case = self._recognise(claim)
     disputes._require_demanded(case.word)
     assert block.timestamp > disputes._due(case.word), "proof: reply is running"
-    self._refute(claim, case, disputes._party(case.word), _SILENCE, 0, 0, 0, 0, 0)
+    self._convict(claim, case, True, _SILENCE, 0, 0, 0, 0, 0)
 
 
 @external
 def settle_demand(job_id: bytes32, record: IJobEscrow.Record, attempt: uint256):
     """
-    @notice Send the fee of a demand where it belongs, once its claim has ended: to the publisher, or back to
-            who demanded if the claim was refuted or nobody answered.
+    @notice Send the fee of a demand where it belongs, once its claim has ended: to the publisher,
+            or back to who demanded if the claim was refuted or nobody answered.
     @param job_id The job.
     @param record What was agreed for the attempt.
     @param attempt The attempt.
@@ -448,7 +428,8 @@ def quote(
     @param units Rows of the input.
     @param settings The job's settings: hooks 8 (zero), window 32, reply 24, follow 24, 0 (8).
     @param price The price of the job, in token units.
-    @return The levy, zero; the least lock, three times the price; the window and the longest delay, in seconds.
+    @return The levy, zero; the least lock, three times the price; the window and the longest delay,
+            in seconds.
     """
     head: uint256 = models._head(program)
     assert 0 < units and units <= models._max_units(head), "proof: units out of range"
@@ -469,10 +450,10 @@ def quote(
 @reentrant
 def outcome(claim_id: bytes32, claimed_at: uint256, settings: uint256) -> IVerifier.Outcome:
     """
-    @notice How a claim stands. An undisputed one stands after its window; one whose trace was published after
-            the longest delay.
-    @dev Not locked, because JobEscrow asks in the midst of a proof. Safe: it reads one word, and a proof
-         calls nobody but views before that word is final.
+    @notice How a claim stands. An undisputed one stands after its window; one whose trace was
+            published after the longest delay.
+    @dev Not locked, because JobEscrow asks in the midst of a proof. Safe: it reads one word, and a
+         proof calls nobody but views before that word is final.
     @param claim_id The claim.
     @param claimed_at When it was made, unix seconds.
     @param settings The job's settings.
@@ -519,8 +500,8 @@ def dispute_of(claim_id: bytes32) -> IFaultProof.Dispute:
     """
     @notice What is on record of a claim; all zero if nobody has disputed it.
     @param claim_id The claim.
-    @return Its status, when the trace is due (zero if it was never demanded), who demanded it or, once
-            refuted, the refuter, and who published it.
+    @return Its status, when the trace is due (zero if it was never demanded), who demanded it or,
+            once refuted, the refuter, and who published it.
     """
     return disputes._read(claim_id)
 
@@ -538,7 +519,8 @@ def _no_hooks():
 @pure
 def _edge(word: uint256, claimed_at: uint256, settings: uint256) -> uint256:
     """
-    @dev The last second in which a claim can be proven wrong: of its window, or of D once it was disputed.
+    @dev The last second in which a claim can be proven wrong: of its window, or of D once it was
+         disputed.
     """
     # SAFETY: JobEscrow gives a time of 40 bits, and the parts of the settings are of 32 and 24.
     edge: uint256 = unsafe_add(claimed_at, (settings >> 56) & _M32)
@@ -557,17 +539,18 @@ def _require_ours(claim: IFaultProof.ClaimRef):
 
 @internal
 @view
-def _recognise(claim: IFaultProof.ClaimRef) -> Case:
+def _recognise(claim: IFaultProof.ClaimRef) -> cases.Case:
     """
     @dev Reverts unless JobEscrow has just this claim on record, still open, for this verifier.
     """
     self._require_ours(claim)
-    case: Case = empty(Case)
-    case.job_id, case.claim_id, case.claimed_at = staticcall ESCROW.claim_context(
+    case: cases.Case = empty(cases.Case)
+    claimed_at: uint256 = 0
+    case.job_id, case.claim_id, claimed_at = staticcall ESCROW.claim_context(
         claim.terms, claim.record, claim.commitment
     )
-    case.settings = claim.terms.w1 & _M96
     case.word = disputes._words[case.claim_id]
+    case.edge = self._edge(case.word, claimed_at, claim.terms.w1 & _M96)
     case.input_id = claim.terms.input_id
     case.commitment = claim.commitment
     case.units = (claim.terms.w7 >> 160) & _M32
@@ -579,61 +562,21 @@ def _recognise(claim: IFaultProof.ClaimRef) -> Case:
 
 @internal
 @view
-def _open_case(claim: IFaultProof.ClaimRef) -> Case:
+def _open_case(claim: IFaultProof.ClaimRef) -> cases.Case:
     """
     @dev Reverts unless the claim can still be proven wrong.
     """
-    case: Case = self._recognise(claim)
+    case: cases.Case = self._recognise(claim)
     assert disputes._status(case.word) != disputes.REFUTED, "proof: already refuted"
-    assert (
-        block.timestamp <= self._edge(case.word, case.claimed_at, case.settings)
-    ), "proof: too late"
+    assert block.timestamp <= case.edge, "proof: too late"
+    case.graph_root = models._entries[claim.terms.program].graph_root
     return case
-
-
-@internal
-@view
-def _check_operator(program: bytes32, case: Case, op: IFaultProof.OperatorRef, opcode: uint256):
-    assert op.index < case.op_count, "proof: no such operator"
-    assert op.operator.opcode == opcode, "proof: wrong opcode"
-    assert (
-        merkle._climb(models._operator_leaf(op.operator), op.index, case.op_depth, op.proof)
-        == models._entries[program].graph_root
-    ), "proof: not the model's operator"
-
-
-@internal
-@pure
-def _check_leaf(
-    case: Case, tensor: uint256, row: uint256, leaf: bytes32, proof: DynArray[bytes32, 16]
-):
-    """
-    @dev Whether `leaf` is that of the row in the job's input (tensor 0) or in the claimed trace.
-    """
-    assert row < case.units, "proof: no such row"
-    root: bytes32 = case.input_id
-    place: uint256 = row
-    depth: uint256 = case.row_depth
-    if tensor != 0:
-        root = case.commitment
-        place = place | ((tensor - 1) << depth)
-        depth += case.op_depth
-    assert merkle._climb(leaf, place, depth, proof) == root, "proof: row is not in the tree"
-
-
-@internal
-@pure
-def _check_row(
-    case: Case, tensor: uint256, row: uint256, width: uint256, proven: IFaultProof.RowProof
-):
-    assert len(proven.data) == int8_lanes._padded(width), "proof: wrong row length"
-    self._check_leaf(case, tensor, row, merkle._row_leaf(proven.data), proven.proof)
 
 
 @internal
 def _convict(
     claim: IFaultProof.ClaimRef,
-    case: Case,
+    case: cases.Case,
     is_fault: bool,
     kind: uint256,
     op_index: uint256,
@@ -644,21 +587,10 @@ def _convict(
 ):
     # INVARIANT: what obeys its rule convicts nobody.
     assert is_fault, "proof: no fault"
-    self._refute(claim, case, msg.sender, kind, op_index, row, column, claimed, right)
-
-
-@internal
-def _refute(
-    claim: IFaultProof.ClaimRef,
-    case: Case,
-    refuter: address,
-    kind: uint256,
-    op_index: uint256,
-    row: uint256,
-    column: uint256,
-    claimed: int256,
-    right: int256,
-):
+    # The reward is the sender's or, for silence, of who paid to find out.
+    refuter: address = msg.sender
+    if kind == _SILENCE:
+        refuter = disputes._party(case.word)
     # The verdict is on record before JobEscrow is called: it asks `outcome` and carries it out.
     disputes._refute(case.claim_id, case.word, refuter)
     log IFaultProof.FaultProven(

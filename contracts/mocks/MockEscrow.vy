@@ -4,8 +4,8 @@
 """
 @title Mock escrow
 @license AGPL-3.0-only
-@notice Test only: what FaultProof sees of JobEscrow. Claims are made by hand; `refute` asks for the verdict
-        and carries it out as JobEscrow does, and can be told to call back.
+@notice Test only: what FaultProof sees of JobEscrow. Claims are made by hand; `refute` asks for the
+        verdict and carries it out as JobEscrow does, and can be told to call back.
 """
 
 from contracts.modules import job_slots
@@ -85,7 +85,8 @@ def set_stubborn(is_stubborn: bool):
 @external
 def set_lax(is_lax: bool):
     """
-    @notice Whether claims made with commitment zero pass for claims of anything: for simulations by the hundred.
+    @notice Whether claims made with commitment zero pass for claims of anything: for simulations by
+            the hundred.
     """
     self.is_lax = is_lax
 
@@ -160,9 +161,7 @@ def job(job_id: bytes32) -> IJobEscrow.Job:
 
 @internal
 @view
-def _context(
-    terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
-) -> Live:
+def _context(terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32) -> Live:
     committed: bytes32 = empty(bytes32) if self.is_lax else commitment
     live: Live = self.lives[keccak256(abi_encode(terms, record, committed))]
     assert live.claimed_at != 0, "mock: unknown claim"

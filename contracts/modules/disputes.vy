@@ -4,8 +4,8 @@
 @title Disputes
 @license AGPL-3.0-only
 @notice What is kept of a claim that somebody has moved against, and whose the demand's fee is.
-@dev Owns the disputes. Nothing is written for a claim until the first demand or proof. A refuted claim
-     stays refuted; a fee leaves once.
+@dev Owns the disputes. Nothing is written for a claim until the first demand or proof. A refuted
+     claim stays refuted; a fee leaves once.
 """
 
 from interfaces import IFaultProof
@@ -80,7 +80,8 @@ def _refute(claim_id: bytes32, word: uint256, refuter: address):
 @internal
 def _settle(claim_id: bytes32) -> (address, address):
     """
-    @dev Closes the books on a demand whose claim has ended. Returns who paid the fee and whose it is.
+    @dev Closes the books on a demand whose claim has ended. Returns who paid the fee and whose it
+         is.
     """
     word: uint256 = self._words[claim_id]
     assert self._due(word) != 0, "dispute: no demand"

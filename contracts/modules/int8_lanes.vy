@@ -4,10 +4,10 @@
 @title Int8 lanes
 @license AGPL-3.0-only
 @notice Dot products and requantisation of int8 rows, exact (docs/int8-graph.md).
-@dev Stateless. Rows are offset-binary (element x is the byte x + 128) and padded to whole words. A word
-     is taken as eight lanes of 32 bits, one byte in each, four times over; weight words have their eight
-     4-byte groups mirrored, so that the top lane of a product of two words is the sum of the eight
-     products of lanes that belong together: eight multiply-adds for one MUL.
+@dev Stateless. Rows are offset-binary (element x is the byte x + 128) and padded to whole words. A
+     word is taken as eight lanes of 32 bits, one byte in each, four times over; weight words have
+     their eight 4-byte groups mirrored, so that the top lane of a product of two words is the sum
+     of the eight products of lanes that belong together: eight multiply-adds for one MUL.
 """
 
 # The lowest byte of every lane.
@@ -64,8 +64,8 @@ def _mirror(word: uint256) -> uint256:
 @pure
 def _has_zero_padding(weights: Bytes[1024], width: uint256) -> bool:
     """
-    @dev Whether the padding of a row of weights is all zero elements, so that whatever a source row has in
-         its own padding can't count. Wants len(weights) = padded(width).
+    @dev Whether the padding of a row of weights is all zero elements, so that whatever a source row
+         has in its own padding can't count. Wants len(weights) = padded(width).
     """
     # SAFETY: width is 1 to 1,024; a whole last word gives an empty mask.
     used: uint256 = unsafe_add(unsafe_sub(width, 1) & 31, 1)
@@ -85,8 +85,9 @@ def _dot(row: Bytes[1024], weights: Bytes[1024]) -> int256:
     dot: uint256 = 0
     row_sum: uint256 = 0
     weight_sum: uint256 = 0
-    # SAFETY: the top lane gets at most 1,024 products of 255 * 255 (66,585,600 < 2^32), each lane below it
-    # fewer, so nothing is carried into it; what is above it is cut mod 2^256. Sums of bytes are smaller yet.
+    # SAFETY: the top lane gets at most 1,024 products of 255 * 255 (66,585,600 < 2^32), each lane
+    # below it fewer, so nothing is carried into it; what is above it is cut mod 2^256. Sums of
+    # bytes are smaller yet.
     for i: uint256 in range(size >> 5, bound=32):
         w: uint256 = extract32(row, i << 5, output_type=uint256)
         v: uint256 = extract32(weights, i << 5, output_type=uint256)
@@ -121,8 +122,8 @@ def _dot(row: Bytes[1024], weights: Bytes[1024]) -> int256:
 @pure
 def _requantise(dot: int256, params: uint256, clamp: uint256) -> int256:
     """
-    @dev y = clamp(((dot + bias) * mult + 2^(shift-1)) >> shift, lo, hi), >> is floor. Reverts on a parameter
-         word that is out of bounds: what a registrant got wrong convicts nobody.
+    @dev y = clamp(((dot + bias) * mult + 2^(shift-1)) >> shift, lo, hi), >> is floor. Reverts on a
+         parameter word that is out of bounds: what a registrant got wrong convicts nobody.
     """
     assert params >> 72 == 0, "lanes: spare bits in params"
     bias: int256 = unsafe_sub(convert(params >> 40, int256), _BIAS_OFFSET)

@@ -4,9 +4,9 @@
 @title Merkle
 @license AGPL-3.0-only
 @notice Trees whose depth follows from the number of their leaves (docs/int8-graph.md).
-@dev Stateless. A tree over n leaves has 2^depth places; those from n on hold the zero leaf. A proof has
-     as many siblings as the tree is deep and an index is within the places, so nothing can be proven at
-     two places and no inner node passes for a leaf.
+@dev Stateless. A tree over n leaves has 2^depth places; those from n on hold the zero leaf. A proof
+     has as many siblings as the tree is deep and an index is within the places, so nothing can be
+     proven at two places and no inner node passes for a leaf.
 """
 
 

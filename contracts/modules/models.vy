@@ -3,9 +3,10 @@
 """
 @title Models
 @license AGPL-3.0-only
-@notice The models that jobs may name: checked against every bound of docs/int8-graph.md once, at registration.
-@dev Owns the models. A model is named by the hash of all that is kept of it, so it never changes and it
-     doesn't matter who registers it.
+@notice The models that jobs may name: checked against every bound of docs/int8-graph.md once, at
+        registration.
+@dev Owns the models. A model is named by the hash of all that is kept of it, so it never changes
+     and it doesn't matter who registers it.
 """
 
 from contracts.modules import int8_lanes
@@ -17,7 +18,7 @@ from interfaces import IFaultProof
 struct Entry:
     head: uint256  # op_count 8 | input_width 16 | row_bytes 16 | max_units 16; zero: no such model
     graph_root: bytes32
-    row_words: uint256  # words in an output row of operator j, less one, in the byte j from the right
+    row_words: uint256  # byte j from the right: words in an output row of operator j, less one
 
 
 MATMUL: constant(uint256) = 1
@@ -107,7 +108,8 @@ def _register(
     operators: DynArray[IFaultProof.Operator, 32], input_width: uint256, max_units: uint256
 ) -> (bytes32, bytes32):
     """
-    @dev Checks and keeps a model; one that is known stays as it is. Returns its program id and graph root.
+    @dev Checks and keeps a model; one that is known stays as it is. Returns its program id and
+         graph root.
     """
     assert len(operators) != 0, "model: no operators"
     assert 0 < input_width and input_width <= _MAX_WIDTH, "model: bad input_width"
@@ -120,7 +122,7 @@ def _register(
         self._check_operator(operator)
         index: uint256 = len(leaves)
         assert operator.source <= index, "model: source is not earlier"
-        assert operator.width_in == widths[operator.source], "model: width_in is not its source's"
+        assert operator.width_in == widths[operator.source], "model: width_in not the source's"
         padded: uint256 = int8_lanes._padded(operator.width_out)
         # SAFETY: at most 32 rows of 1,024 bytes; one byte for each of 32 operators.
         row_bytes = unsafe_add(row_bytes, padded)

@@ -17,7 +17,8 @@ MAX_BYTES: constant(uint256) = 24_576
 @pure
 def _root(trace: Bytes[24576], units: uint256, op_count: uint256, row_words: uint256) -> bytes32:
     """
-    @dev Wants at most 256 units, and as many bytes as the rows of all outputs have: then every byte counts.
+    @dev Wants at most 256 units, and as many bytes as the rows of all outputs have: then every byte
+         counts.
     """
     roots: DynArray[bytes32, 32] = []
     at: uint256 = 0

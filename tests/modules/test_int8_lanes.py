@@ -104,9 +104,7 @@ def clamp(lo: int, hi: int) -> int:
     st.integers(1, 62),
     st.tuples(INT8, INT8).map(sorted),
 )
-def test_requantise(
-    lanes: Contract, dot: int, bias: int, mult: int, shift: int, bounds: list[int]
-):
+def test_requantise(lanes: Contract, dot: int, bias: int, mult: int, shift: int, bounds: list[int]):
     lo, hi = bounds
     expected = requantise(dot + bias, mult, shift, lo, hi)
     assert lanes.requantise(dot, word(bias, mult, shift), clamp(lo, hi)) == expected

@@ -54,7 +54,7 @@ def random_input(rng: np.random.Generator, units: int, width: int) -> Any:
 
 
 def small_model() -> Model:
-    """Three operators of 40, 3 and 1 columns on an input of 5: padding in rows and in both trees."""
+    """Three operators of 40, 3 and 1 columns on an input of 5: padding in rows and both trees."""
     rng = np.random.default_rng(7)
     operators = [
         random_matmul(rng, 0, 5, 40, lo=0),
@@ -117,7 +117,7 @@ class Court:
         config: int | None = None,
     ) -> Claim:
         """Put a claim with this commitment on record, made in the latest block."""
-        address = int(getattr(verifier or self.proof, "address"), 16)
+        address = int((verifier or self.proof).address, 16)
         agreed = address << 96 | (settings() if config is None else config)
         units = len(self.tensor) << 160
         words = REQUESTER << 96, agreed, 0, self.model.program, tensor_root(self.tensor)
@@ -126,9 +126,7 @@ class Court:
         at = self.chain.now() if at is None else at
         self.escrow.open_claim(terms, record, commitment, attempt, at)
         job_id = keccak(encode(["uint256"] * 3 + ["bytes32"] * 2 + ["uint256"] * 3, terms))
-        claim_id = keccak(
-            encode(["bytes32", "uint256", "uint256"], (job_id, attempt, PROVIDER))
-        )
+        claim_id = keccak(encode(["bytes32", "uint256", "uint256"], (job_id, attempt, PROVIDER)))
         return Claim(terms, record, commitment, job_id, claim_id, at, attempt)
 
     def builder(self, claimed: Trace | ClaimedTrace) -> FaultBuilder:

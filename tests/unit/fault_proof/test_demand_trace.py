@@ -74,9 +74,7 @@ def test_a_refuted_claim_takes_no_demand(
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_demander_pays_for_each_claim(
-    court: Court, right: Trace, demander: Account, count: int
-):
+def test_a_demander_pays_for_each_claim(court: Court, right: Trace, demander: Account, count: int):
     for _ in range(count):
         court.demand(court.claim(right.root), demander)
     assert court.vault.held(demander, court.proof) == count * FEE

@@ -80,7 +80,9 @@ def test_convicts_on_the_input_and_any_earlier_tensor(chain: Chain):
 def test_widest_operator_and_single_row(chain: Chain):
     rng = np.random.default_rng(5)
     court = Court.of(
-        chain, Model.of([random_matmul(rng, 0, 1_024, 1_024)], 1_024, 1), random_input(rng, 1, 1_024)
+        chain,
+        Model.of([random_matmul(rng, 0, 1_024, 1_024)], 1_024, 1),
+        random_input(rng, 1, 1_024),
     )
     right = court.right
     lie = right.replace(0, 0, 1_023, right.rows[0][0][1_023] ^ 1)
@@ -137,7 +139,7 @@ def test_rows_and_their_paths(court: Court, claim: Claim, fault: Fault, place: i
     changes = {
         "merkle: wrong depth": [
             RowProof(given.data, given.proof[:-1]),
-            RowProof(given.data, given.proof + (bytes(32),)),
+            RowProof(given.data, (*given.proof, bytes(32))),
             RowProof(given.data, ()),
         ],
         wrong: [
@@ -156,7 +158,7 @@ def test_rows_of_another_place_do_not_pass(
 ):
     builder = court.builder(lie)
     wrong = "proof: row is not in the tree"
-    # The right bytes of another row, of another tensor of the same width, of the input, of the right trace.
+    # Bytes of another row, of another tensor of the same width, of the right trace.
     assert try_proof(court, claim, fault, a7=builder.output_row(1, 0)) == wrong
     assert try_proof(court, claim, fault, a7=builder.output_row(2, 1)) == wrong
     assert try_proof(court, claim, fault, a7=court.builder(right).output_row(1, 1)) == wrong

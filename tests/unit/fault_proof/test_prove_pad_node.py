@@ -85,8 +85,8 @@ def test_arguments_that_show_nothing(court: Court, right: Trace):
     assert try_proof(court, claim, fault, a0=0) == absent
     # Read as a node of the trace's own tree, the path is too long.
     assert try_proof(court, claim, fault, a0=3) == "merkle: wrong depth"
-    assert try_proof(court, claim, fault, a1=3) == "proof: no such level"
-    assert try_proof(court, claim, fault, a1=2**255) == "proof: no such level"
+    assert try_proof(court, claim, fault, a1=3) == "proof: no such node"
+    assert try_proof(court, claim, fault, a1=2**255) == "proof: no such node"
     # Index 7 of the four places of tensor 1 would be place 3 of tensor 2.
     for index in (4, 7, 2**255):
         assert try_proof(court, claim, fault, a2=index) == "proof: no such node"

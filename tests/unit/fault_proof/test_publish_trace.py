@@ -36,9 +36,7 @@ def test_until_due(
     court.proof.publish_trace(honest.ref, data, sender=publisher, timestamp=due)
 
 
-def test_only_after_a_demand_and_once(
-    court: Court, right: Trace, honest: Claim, demander: Account
-):
+def test_only_after_a_demand_and_once(court: Court, right: Trace, honest: Claim, demander: Account):
     with reverts("dispute: no open demand"):
         court.proof.publish_trace(honest.ref, right.to_bytes())
     court.demand(honest, demander)

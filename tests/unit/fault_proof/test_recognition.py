@@ -1,4 +1,4 @@
-"""What every proof, demand and answer has in common: which claims they may be about, and until when."""
+"""What every move has in common: which claims it may be about, and until when."""
 
 from typing import Any
 

@@ -32,9 +32,7 @@ def program_of(operators: list[Descriptor], input_width: int, max_units: int) ->
 def test_keeps_the_model_under_its_id(chain: Chain, court: Court):
     rng = np.random.default_rng(1)
     model = Model.of([random_matmul(rng, 0, 33, 64), random_matmul(rng, 0, 33, 1_000)], 33, 256)
-    receipt = court.proof.register_model(
-        model.descriptors, 33, 256, CARD, sender=chain.accounts[2]
-    )
+    receipt = court.proof.register_model(model.descriptors, 33, 256, CARD, sender=chain.accounts[2])
     assert receipt.return_value == model.program
     assert court.proof.model_of(model.program) == (model.graph_root, 2, 33, 64 + 1_024, 256)
     event = receipt.only("ModelRegistered")
@@ -83,8 +81,8 @@ def test_same_operators_with_other_bounds_are_another_model(court: Court):
         ([matmul(opcode=3)], 8, 1, "model: unknown opcode"),
         ([matmul(source=1)], 8, 1, "model: source is not earlier"),
         ([matmul(), matmul(source=2)], 8, 1, "model: source is not earlier"),
-        ([matmul(width_in=7)], 8, 1, "model: width_in is not its source's"),
-        ([matmul(width_out=9), matmul(1)], 8, 1, "model: width_in is not its source's"),
+        ([matmul(width_in=7)], 8, 1, "model: width_in not the source's"),
+        ([matmul(width_out=9), matmul(1)], 8, 1, "model: width_in not the source's"),
         ([matmul(width_out=0)], 8, 1, "model: bad width_out"),
         ([matmul(width_out=1_025)], 8, 1, "model: bad width_out"),
         ([matmul(clamp=1 << 16)], 8, 1, "model: spare bits in clamp"),
