@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from eth_abi import encode
 from eth_account import Account as Signer
 from eth_utils import keccak
 
@@ -31,7 +30,6 @@ from headrace.terms.words import (
     Record,
     Terms,
 )
-from tests.abi import checksum
 from tests.harness import Account, Chain, Contract, Receipt
 
 DAY = 86_400
@@ -132,6 +130,7 @@ class System:
         self.chain = chain
         self.parameters = parameters or Parameters()
         self._salts = itertools.count(1)
+        self._code_hashes: dict[str, bytes] = {}
         people = iter(chain.accounts)
 
         def some(count: int) -> list[Account]:
@@ -326,9 +325,11 @@ class System:
 
     def verifier_terms(self, settings: int, verifier: Any = None) -> bytes:
         """What an ask calls a verifier with these settings."""
-        address = self.dummy.address if verifier is None else verifier.address
-        code = bytes.fromhex(self.chain.rpc("eth_getCode", address, "latest")[2:])
-        return words.verifier_terms(address, keccak(code), settings)
+        address = (verifier or self.dummy).address
+        if address not in self._code_hashes:
+            code = self.chain.rpc("eth_getCode", address, "latest")
+            self._code_hashes[address] = keccak(hexstr=code)
+        return words.verifier_terms(address, self._code_hashes[address], settings)
 
     def job_id(self, terms: Terms) -> bytes:
         """The job's id, by the Python twin."""
@@ -580,15 +581,8 @@ class System:
     def balances(self, *more: str) -> dict[str, Balance]:
         """The lanes of everybody, and of the accounts in `more`."""
         addresses = [*self.people, *more]
-        word = self.vault.encode("account_of", self.owner)[:4]
-        calls = [(self.vault.address, word + encode(["address"], [a])) for a in addresses]
-        found = {}
-        for address, data in zip(addresses, self.call_all(calls), strict=True):
-            free, escrow, registry, _ = (
-                int.from_bytes(data[i : i + 32]) for i in range(0, 128, 32)
-            )
-            found[address] = Balance(free, escrow, registry)
-        return found
+        answers = self.ask_all([(self.vault, "account_of", address) for address in addresses])
+        return {a: Balance(*word[:3]) for a, word in zip(addresses, answers, strict=True)}
 
     def changes(self, before: Mapping[str, Balance]) -> dict[str, Balance]:
         """What changed since, for those it changed for; amounts may be negative."""
@@ -607,16 +601,20 @@ class System:
         total = self.vault.total_held()
         assert held + self.vault.sunk() == total == self.token.balanceOf(self.vault)
 
-    def call_all(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes]:
-        """What view functions return, asked for in one request: pairs of address and data."""
+    def ask_all(self, questions: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """What views answer, asked for in one request: contract, function's name, arguments."""
+        functions = [c.abi.function(name, len(args)) for c, name, *args in questions]
         body = [
             {
                 "jsonrpc": "2.0",
                 "id": i,
                 "method": "eth_call",
-                "params": [{"to": checksum(to), "data": "0x" + data.hex()}, "latest"],
+                "params": [{"to": c.address, "data": "0x" + f.data(tuple(args)).hex()}, "latest"],
             }
-            for i, (to, data) in enumerate(calls)
+            for i, (f, (c, _, *args)) in enumerate(zip(functions, questions, strict=True))
         ]
         answers = sorted(self.chain.anvil.post(body), key=lambda answer: answer["id"])
-        return [bytes.fromhex(answer["result"][2:]) for answer in answers]
+        return [
+            function.result(bytes.fromhex(answer["result"][2:]))
+            for function, answer in zip(functions, answers, strict=True)
+        ]

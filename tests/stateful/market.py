@@ -6,7 +6,7 @@ reason the contracts must refuse it, or what it does.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from eth_utils import keccak
 
@@ -20,6 +20,17 @@ from tests.system import CLAIMED, DAY, HOOKS, NONE, STANDS, UNIT, Balance, Syste
 NOTHING = keccak(text="nothing")
 CAPACITIES = (3, 5, 2)
 PRICES = (0, 500_009, 2 * UNIT)
+
+
+class Look(NamedTuple):
+    """What the contracts have on record at one moment."""
+
+    lanes: dict[str, Balance]
+    jobs: list[Any]
+    providers: list[Any]
+    sunk: int
+    total_held: int
+    balance: int
 
 
 class Market:
@@ -39,7 +50,7 @@ class Market:
         self.batches: list[tuple[Terms, list[Job]]] = []
         for provider, places in zip(self.providers, CAPACITIES, strict=True):
             system.registry.set_node(0, system.node(capacity=places).pack(), sender=provider)
-        # The first is asked about every claim and hears of every move, the other is like FaultProof.
+        # The first hears of every move and is asked about every claim, the other as FaultProof is.
         self.quiet = self.chain.deploy("DummyVerifier", self.escrow)
         self.quiet.set_hooks(0)
         for verifier, hooks in ((system.dummy, HOOKS), (self.quiet, 0)):
@@ -82,6 +93,24 @@ class Market:
         """The next transaction is in that second, unless it is over."""
         if second > self.now:
             self.chain.travel(second - self.now)
+
+    def look(self) -> "Look":
+        """All that the contracts have on record, in one request."""
+        system = self.system
+        accounts = [*self.world.lanes]
+        asked = [
+            *((system.vault, "account_of", account) for account in accounts),
+            *((self.escrow, "job", job.job_id) for job in self.world.jobs),
+            *((system.registry, "provider_of", name) for name in self.names),
+            (system.vault, "sunk"),
+            (system.vault, "total_held"),
+            (system.token, "balanceOf", system.vault),
+        ]
+        answers = iter(system.ask_all(asked))
+        lanes = {a: Balance(*next(answers)[:3]) for a in accounts}
+        jobs = [next(answers) for _ in self.world.jobs]
+        providers = [next(answers) for _ in self.names]
+        return Look(lanes, jobs, providers, *answers)
 
     # -- offers --
 
