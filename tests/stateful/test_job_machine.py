@@ -206,14 +206,29 @@ class JobMachine(RuleBasedStateMachine):
 
     # -- time, money, governance --
 
-    @rule(rank=st.integers(0, 3), late=st.booleans())
-    def wait(self, rank: int, late: bool) -> None:
-        """Until the last second of something, or the one after; what is near comes first."""
-        now = self.market.now
-        edges = {edge for job in self.world.jobs for edge in job.edges(self.world.delay_max)}
-        ahead = sorted(edge for edge in edges if edge > now)
-        if ahead:
-            self.market.wait_until(ahead[min(rank, len(ahead) - 1)] + late)
+    @rule(rank=st.integers(0, 3), late=st.booleans(), number=numbers, deal=deals)
+    def wait(self, rank: int, late: bool, number: int, deal: tuple[int, int, int]) -> None:
+        """
+        Until the last second of something, or the one after; what is near comes first. Then comes
+        a move for which that makes the difference.
+        """
+        now, delay_max = self.market.now, self.world.delay_max
+        edges = [
+            (edge, place)
+            for place, job in enumerate(self.world.jobs)
+            for edge in job.edges(delay_max)
+            if edge > now
+        ]
+        if not edges:
+            return
+        edge, place = sorted(edges)[min(rank, len(edges) - 1)]
+        job = self.world.jobs[place]
+        self.market.wait_until(edge + late)
+        if job.state == MATCHED:
+            moves = ("expire", "claim", "decline")
+        else:
+            moves = ("finalise", "void", "contest") if job.is_claimed else ("close", "match")
+        self.make(moves[number % len(moves)], job, number, deal)
 
     @rule(who=st.integers(0, 5), part=st.integers(-8, 8))
     def move_money(self, who: int, part: int) -> None:
