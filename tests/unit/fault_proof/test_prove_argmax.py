@@ -50,7 +50,8 @@ def test_each_pair_of_claim_and_witness(chain: Chain):
 
 @pytest.mark.parametrize("byte", [0, 127, 128 + 7, 255])
 def test_no_index_of_the_row_falls_to_any_witness(chain: Chain, byte: int):
-    court = argmax_court(chain, [[5] * 7])
+    # Below zero, so that the padding past the row would beat each of them.
+    court = argmax_court(chain, [[-5] * 7])
     trace, claim = claimed(court, byte)
     for witness in (0, 6):
         assert try_proof(court, claim, court.builder(trace).witness(0, 0, witness)) == ""
