@@ -34,9 +34,10 @@ from headrace.terms.words import (
     excluded_hash,
     programs_root,
 )
+from tests.abi import checksum
 from tests.harness import Reverted
 from tests.offchain.terms import strategies as words_of
-from tests.system import DAY, HOOKS, PROGRAM, UNIT, System, checksum
+from tests.system import DAY, HOOKS, PROGRAM, UNIT, System
 
 OTHER = keccak(text="other")
 ASKS_LISTS = [(PROGRAM,), (OTHER,), (PROGRAM, OTHER), (PROGRAM, OTHER, b"\x01" * 32)]
