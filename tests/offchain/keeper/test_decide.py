@@ -1,0 +1,303 @@
+"""The keeper's decisions: what is due to the second, nothing twice, nothing that isn't due."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.chain.views import JobState, Outcome, Verdict
+from headrace.keeper.decide import VOID_GRACE, Policy, decide, is_my_turn, name
+from headrace.keeper.state import Fee, Kept, claims_of, may_be_due
+from headrace.terms.money import exclusion_after
+from headrace.terms.words import claim_id
+from tests.offchain.keeper.states import (
+    COMMITMENT,
+    EAGER,
+    FALLS,
+    KEEPER,
+    OTHER_KEEPER,
+    PROVIDER,
+    T0,
+    UNIT,
+    WINDOW,
+    Model,
+    make_job,
+    make_record,
+    make_state,
+    stands,
+)
+from tests.offchain.market.worlds import MAKERS, World
+from tests.offchain.terms.examples import address, make_terms
+
+MATCHED, CLAIMED, CONTESTED = JobState.MATCHED, JobState.CLAIMED, JobState.CONTESTED
+TERMINAL = [JobState.FINAL, JobState.REFUTED, JobState.EXPIRED, JobState.CANCELLED]
+ALWAYS = 1 << 90
+WINDOW_ENDS = T0 + 10 + WINDOW
+
+
+def moves(state: Any, policy: Policy = EAGER) -> list[str]:
+    return [action.function for action in decide(state, policy)]
+
+
+# ---- the last second before, and the first
+
+
+def test_an_attempt_is_expired_in_the_first_second_after_its_claims_last():
+    job = make_job(MATCHED)
+    assert job.claim_until == T0 + 600
+    assert moves(make_state(T0 + 600, job)) == []
+    (action,) = decide(make_state(T0 + 601, job), EAGER)
+    assert (action.function, action.args) == ("expire", (job.id, job.record))
+
+
+def test_a_claim_is_paid_in_the_first_second_after_its_window():
+    job = make_job(CLAIMED)
+    assert moves(make_state(WINDOW_ENDS, job)) == []
+    (action,) = decide(make_state(WINDOW_ENDS + 1, job), EAGER)
+    assert (action.function, action.args) == ("finalise", (job.id, job.record, COMMITMENT))
+
+
+def test_a_contested_claim_is_paid_when_its_verifier_says_so_and_not_by_its_window():
+    job = make_job(CONTESTED)
+    late = WINDOW_ENDS + 100
+    assert moves(make_state(late, job)) == []
+    assert moves(make_state(late, job, outcomes={job.id: stands(late)})) == []
+    assert moves(make_state(late + 1, job, outcomes={job.id: stands(late)})) == ["finalise"]
+
+
+def test_a_verifier_that_wants_to_be_asked_is_asked():
+    job = make_job(CLAIMED, settings=ALWAYS)
+    assert may_be_due(job, T0 + 11)
+    assert moves(make_state(WINDOW_ENDS + 1, job)) == []
+    assert moves(make_state(T0 + 21, job, outcomes={job.id: stands(T0 + 20)})) == ["finalise"]
+
+
+def test_a_verdict_is_carried_out_at_once():
+    job = make_job(CONTESTED)
+    (action,) = decide(make_state(T0 + 11, job, outcomes={job.id: FALLS}), EAGER)
+    assert (action.function, action.args) == ("refute", (job.id, job.record, COMMITMENT))
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome(Verdict.PENDING, 0, address(0), ())])
+def test_a_claim_whose_verifier_has_failed_is_voided_after_the_grace(outcome: Outcome | None):
+    job = make_job(CONTESTED)
+    end = T0 + 10 + World().snapshot.delay_max + VOID_GRACE
+    assert moves(make_state(end, job, outcomes={job.id: outcome})) == []
+    assert moves(make_state(end + 1, job, outcomes={job.id: outcome})) == ["void_claim"]
+
+
+def test_a_claim_that_stands_or_falls_is_never_voided():
+    job = make_job(CONTESTED)
+    late = T0 + 10 + World().snapshot.delay_max + VOID_GRACE + 1
+    assert moves(make_state(late, job, outcomes={job.id: stands(late - 1)})) == ["finalise"]
+    assert moves(make_state(late, job, outcomes={job.id: FALLS})) == ["refute"]
+
+
+def test_an_undisputed_claim_is_never_voided():
+    late = T0 + 10 + World().snapshot.delay_max + VOID_GRACE + 1
+    assert moves(make_state(late, make_job(CLAIMED))) == ["finalise"]
+
+
+def test_an_open_job_is_cancelled_in_the_first_second_after_its_deadline():
+    record = make_record(make_terms(salt=1))
+    job = make_job(JobState.OPEN, excluded=(exclusion_after(record),))
+    assert moves(make_state(T0 + 7_200, job)) == []
+    (action,) = decide(make_state(T0 + 7_201, job), EAGER)
+    assert (action.function, action.args) == ("cancel", (job.terms, job.excluded))
+
+
+def test_a_job_is_matched_with_the_cheapest_ask_from_when_the_ramp_allows_it():
+    world = World(now=T0)
+    dear, cheap = world.ask(MAKERS[0], 8 * UNIT), world.ask(MAKERS[1], 6 * UNIT)
+    terms = make_terms(damage_cap=0, price_start=0, tip_fixed=0, tip_share_bps=0)
+    job = make_job(JobState.OPEN, terms=terms)
+    # 20 tokens in 160 seconds; the price and half a percent.
+    at = T0 + (6 * UNIT * 201 // 200 * 160 - 1) // (20 * UNIT) + 1
+    assert moves(make_state(at - 1, job, world=world)) == []
+    (action,) = decide(make_state(at, job, world=world), EAGER)
+    assert (action.function, action.args[2], action.ground) == ("match", cheap.ask, cheap.ask_hash)
+    barred = frozenset({(job.id, cheap.ask_hash)})
+    (action,) = decide(make_state(T0 + 160, job, world=world, barred=barred), EAGER)
+    assert action.ground == dear.ask_hash
+
+
+def test_a_match_for_less_than_the_least_tip_is_not_made():
+    world = World(now=T0 + 100)
+    world.ask(MAKERS[0], UNIT)
+    job = make_job(
+        JobState.OPEN, terms=make_terms(damage_cap=0, tip_share_bps=0, tip_fixed=UNIT // 50)
+    )
+    state = make_state(T0 + 100, job, world=world)
+    assert moves(state, replace(EAGER, min_tip=UNIT // 50)) == ["match"]
+    assert moves(state, replace(EAGER, min_tip=UNIT // 50 + 1)) == []
+
+
+def test_a_signed_batch_is_sent_with_all_its_inputs_when_some_are_on_record_already():
+    world = World(now=T0 + 100)
+    world.ask(MAKERS[0], UNIT)
+    inputs = tuple(bytes([i]) * 32 for i in range(3))
+    batch = world.job(state=0, inputs=inputs[1:], input_id=b"\x00" * 32)
+    state = make_state(T0 + 100, world=world, batches={batch.job_id: inputs})
+    (action,) = decide(state, EAGER)
+    assert (action.function, action.args[1]) == ("match_batch", inputs)
+    assert action.key == f"match_batch:{batch.job_id.hex()}"
+
+
+# ---- whose turn it is
+
+
+def test_what_pays_another_keeper_is_left_to_it_for_a_while():
+    job = make_job(CLAIMED, keeper=OTHER_KEEPER)
+    policy = Policy(patience=20, spread=0)
+    assert moves(make_state(WINDOW_ENDS + 20, job), policy) == []
+    assert moves(make_state(WINDOW_ENDS + 21, job), policy) == ["finalise"]
+    contested = make_job(CONTESTED, keeper=OTHER_KEEPER)
+    fallen = {contested.id: FALLS}
+    assert moves(make_state(T0 + 30, contested, outcomes=fallen), policy) == []
+    assert moves(make_state(T0 + 31, contested, outcomes=fallen), policy) == ["refute"]
+
+
+def test_what_pays_me_is_not_waited_for():
+    patient = Policy(patience=10_000, spread=10_000)
+    assert moves(make_state(WINDOW_ENDS + 1, make_job(CLAIMED)), patient) == ["finalise"]
+    # The fee of a no-show goes to whoever ends it, whoever made the match.
+    unclaimed = make_job(MATCHED, keeper=OTHER_KEEPER)
+    assert moves(make_state(T0 + 601, unclaimed), patient) == ["expire"]
+    mine = make_job(CONTESTED)
+    assert moves(make_state(T0 + 11, mine, outcomes={mine.id: FALLS}), patient) == ["refute"]
+
+
+def test_keepers_take_turns_at_what_pays_nobody():
+    policy = Policy(patience=0, spread=20)
+    state = make_state(T0)
+    turns = set()
+    for number in range(40):
+        mine = replace(state, me=address(0x500 + number))
+        first = next(
+            t for t in range(T0, T0 + 50) if is_my_turn(replace(mine, now=t), policy, b"job", T0)
+        )
+        assert T0 < first <= T0 + 21
+        turns.add(first)
+    assert len(turns) > 10
+
+
+# ---- batches, fees, the sink
+
+
+def test_claims_that_share_a_record_are_paid_together_and_others_apart():
+    shared = [replace(make_job(CLAIMED, salt), terms=make_terms(salt=salt)) for salt in range(40)]
+    other = make_job(CLAIMED, 99, tip=1)
+    actions = decide(make_state(WINDOW_ENDS + 1, *shared, other), EAGER)
+    assert [action.function for action in actions] == ["finalise_batch"] * 2 + ["finalise"]
+    first, second, single = actions
+    assert [len(action.args[1]) for action in (first, second)] == [32, 8]
+    paid = [job_id for action in (first, second) for job_id, _ in action.args[1]]
+    assert sorted(paid) == sorted(job.id for job in shared)
+    assert single.args[0] == other.id
+
+
+def test_what_a_payment_under_way_makes_final_is_not_paid_again():
+    first, second, third = (make_job(CLAIMED, salt) for salt in (1, 2, 3))
+    state = make_state(WINDOW_ENDS + 1, first, second, third, busy=frozenset({first.id, second.id}))
+    (action,) = decide(state, EAGER)
+    assert (action.function, action.args[0]) == ("finalise", third.id)
+
+
+def test_a_demands_fee_is_sent_on_and_the_sink_swept_from_a_threshold():
+    record = make_record(make_terms())
+    fee = Fee(claim_id=b"\x01" * 32, job_id=b"\x02" * 32, record=record, attempt=2, since=T0)
+    state = make_state(T0, fees=(fee,), kept=(Kept(provider=PROVIDER, amount=99, completions=7),))
+    assert moves(state, replace(EAGER, sweep_from=100)) == []
+    settle, sweep = decide(replace(state, now=T0 + 1), replace(EAGER, sweep_from=99))
+    assert (settle.contract, settle.args) == ("FaultProof", (fee.job_id, record, 2))
+    assert (sweep.args, sweep.key) == ((PROVIDER,), f"sweep:{PROVIDER}:7")
+
+
+def test_nothing_is_swept_when_nothing_is_kept():
+    state = make_state(T0, kept=(Kept(provider=PROVIDER, amount=0, completions=7),))
+    assert moves(state, replace(EAGER, sweep_from=0)) == []
+
+
+def test_attempts_are_told_apart_after_a_decline():
+    matched = make_job(MATCHED)
+    declined = replace(matched.attempts[0], outcome="declined")
+    again = replace(matched, attempts=(declined, matched.attempts[0]), declines=1)
+    assert name(matched) != name(again)
+    claimed = make_job(CLAIMED)
+    twice = replace(claimed, attempts=(declined, claimed.attempts[0]), declines=1)
+    expected = [(claim_id(claimed.id, 1, PROVIDER), 1, claimed.record)]
+    assert list(claims_of(twice)) == list(claims_of(claimed)) == expected
+
+
+# ---- whatever the state
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Model:
+    """Up to a dozen jobs in any state, at any time, with any verdicts, and a market."""
+    now = T0 + draw(st.integers(0, 9_000) | st.sampled_from([600, 601, 610, 611, 7_200, 7_201]))
+    jobs = {}
+    outcomes: dict[bytes, Outcome | None] = {}
+    for salt in range(draw(st.integers(0, 12))):
+        state = draw(st.sampled_from([*JobState][1:]))
+        changes: dict[str, Any] = {}
+        if state not in (JobState.OPEN, JobState.CANCELLED):
+            changes = {
+                "keeper": draw(st.sampled_from([KEEPER, OTHER_KEEPER])),
+                "settings": draw(st.sampled_from([0, ALWAYS])),
+                "attempt": draw(st.integers(1, 3)),
+            }
+        job = make_job(state, salt, **changes)
+        jobs[job.id] = job
+        outcomes[job.id] = draw(
+            st.sampled_from([None, FALLS, stands(now), stands(now - 1), stands(T0)])
+            | st.just(Outcome(Verdict.PENDING, 0, address(0), ()))
+        )
+    world = World(now=now)
+    for maker in MAKERS[: draw(st.integers(0, 3))]:
+        world.ask(maker, draw(st.integers(1, 12)) * UNIT)
+    kept = [Kept(provider=PROVIDER, amount=draw(st.integers(0, 3)), completions=3)]
+    return Model(jobs=jobs, now=now, outcomes=outcomes, kept=kept, world=world)
+
+
+@given(models(), st.sampled_from([EAGER, Policy()]))
+def test_every_move_is_legal_no_job_has_two_and_then_there_is_nothing_left(
+    model: Model, policy: Policy
+):
+    """The model refuses, by its own rules, any move on a job that is over or not due."""
+    terminal = {job.id for job in model.jobs.values() if job.state in TERMINAL}
+    actions = decide(model.state(), policy)
+    assert actions == decide(model.state(), policy)
+    touched: list[bytes] = []
+    for action in actions:
+        if action.function == "finalise_batch":
+            touched += [job_id for job_id, _ in action.args[1]]
+        elif action.function in ("match", "cancel"):
+            terms = action.args[0]
+            touched += [job.id for job in model.jobs.values() if job.terms == terms]
+        elif action.function not in ("sweep", "settle_demand"):
+            touched.append(action.args[0])
+    assert len(touched) == len(set(touched))
+    assert not terminal & set(touched)
+    # A job that opens again may be matched next; every other deed is done by then.
+    for _ in range(4):
+        actions = decide(model.state(), policy)
+        model.apply(actions)
+    assert decide(model.state(), policy) == []
+    assert len(model.done) == len(set(model.done))
+
+
+@given(models(), st.data())
+def test_after_a_crash_in_the_middle_of_its_moves_only_the_others_are_decided(
+    model: Model, data: st.DataObject
+):
+    actions = decide(model.state(), EAGER)
+    done = data.draw(st.integers(0, len(actions)))
+    model.apply(actions[:done])
+    again = {action.key for action in decide(model.state(), EAGER)}
+    # What was not sent is decided again, under the same key, unless the market moved on.
+    left = {a.key for a in actions[done:] if not a.function.startswith(("match", "finalise_batch"))}
+    assert left <= again
+    assert not set(model.done) & again
