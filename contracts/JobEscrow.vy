@@ -40,7 +40,6 @@ exports: (
     ownable_2step.accept_ownership,
 )
 
-
 _M4: constant(uint256) = 2**4 - 1
 _M8: constant(uint256) = 2**8 - 1
 _M16: constant(uint256) = 2**16 - 1
@@ -236,9 +235,7 @@ def match(
     else:
         log IJobEscrow.Matched(job_id=job_id, account=provider, ask_hash=ask_hash, record=record)
     self._engage(terms, ask, signer, 1)
-    extcall VAULT.pledge(
-        requester, held, self._total(record), provider, (record.w1 >> 16) & _M80
-    )
+    extcall VAULT.pledge(requester, held, self._total(record), provider, (record.w1 >> 16) & _M80)
     self._hook_match(job_id, attempt, terms, provider)
 
 
@@ -397,7 +394,16 @@ def expire(job_id: bytes32, record: IJobEscrow.Record):
     )
     self._disengage(record, IProviderRegistry.Ending.NO_SHOW, to_sink, 1)
     self._undo(
-        record, is_open, 0, lock - slash, to_requester, msg.sender, to_keeper, empty(address), 0, to_sink
+        record,
+        is_open,
+        0,
+        lock - slash,
+        to_requester,
+        msg.sender,
+        to_keeper,
+        empty(address),
+        0,
+        to_sink,
     )
 
 
@@ -534,9 +540,7 @@ def decline(job_id: bytes32, record: IJobEscrow.Record):
     requester: address = convert(record.w0 >> 96, address)
     declines: uint256 = (record.w1 & _M4) + 1
     attempts: uint256 = slots._attempt(word) - 1
-    is_open: bool = (
-        declines < _MAX_DECLINES and block.timestamp <= (record.w5 >> 96) & _M40
-    )
+    is_open: bool = (declines < _MAX_DECLINES and block.timestamp <= (record.w5 >> 96) & _M40)
 
     if is_open:
         slots.slots[job_id] = slots._word(
@@ -699,9 +703,7 @@ def _epoch(requester: address, digest: bytes32) -> uint256:
 
 
 @internal
-def _engage(
-    terms: IJobEscrow.Terms, ask: IJobEscrow.Ask, signer: address, count: uint256
-):
+def _engage(terms: IJobEscrow.Terms, ask: IJobEscrow.Ask, signer: address, count: uint256):
     extcall REGISTRY.engage(
         convert(ask.w0 >> 96, address),
         (ask.w0 >> 16) & _M8,
@@ -714,9 +716,7 @@ def _engage(
 
 
 @internal
-def _hook_match(
-    job_id: bytes32, attempt: uint256, terms: IJobEscrow.Terms, provider: address
-):
+def _hook_match(job_id: bytes32, attempt: uint256, terms: IJobEscrow.Terms, provider: address):
     if terms.w1 & _ON_MATCH != 0:
         extcall IVerifier(convert(terms.w1 >> 96, address)).on_match(
             slots._claim_id(job_id, attempt, provider),
@@ -816,9 +816,7 @@ def _has_verdict(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> b
 
 
 @internal
-def _reopen(
-    job_id: bytes32, word: uint256, record: IJobEscrow.Record, closed: uint256
-) -> bool:
+def _reopen(job_id: bytes32, word: uint256, record: IJobEscrow.Record, closed: uint256) -> bool:
     """
     @dev Opens the job for another provider while attempts and time are left, else closes it as `closed`.
     """
@@ -830,9 +828,7 @@ def _reopen(
             slots.OPEN,
             attempt,
             record.w1 & _M4,
-            slots._exclude(
-                record.excluded, convert(record.w1 >> 96, address), self._total(record)
-            ),
+            slots._exclude(record.excluded, convert(record.w1 >> 96, address), self._total(record)),
         )
     else:
         slots.slots[job_id] = slots._word(closed, attempt, 0, 0)
@@ -875,9 +871,7 @@ def _is_asked(word: uint256, record: IJobEscrow.Record) -> bool:
 
 
 @internal
-def _stand(
-    job_id: bytes32, word: uint256, record: IJobEscrow.Record
-) -> (uint256, uint256):
+def _stand(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> (uint256, uint256):
     """
     @dev Ends a claim that stands and is due. Returns what is against it (as bits of `Skipped`; nothing has
          changed then) and what its verifier had paid out of the levy.
@@ -900,15 +894,11 @@ def _stand(
     )
     if len(payouts) == 0:
         return 0, 0
-    return 0, self._pay_out(
-        convert(record.w1 >> 96, address), (record.w4 >> 96) & _M80, payouts
-    )
+    return 0, self._pay_out(convert(record.w1 >> 96, address), (record.w4 >> 96) & _M80, payouts)
 
 
 @internal
-def _pay_out(
-    payer: address, pot: uint256, payouts: DynArray[IVerifier.Payout, 8]
-) -> uint256:
+def _pay_out(payer: address, pot: uint256, payouts: DynArray[IVerifier.Payout, 8]) -> uint256:
     """
     @dev Pays what a verifier wants paid out of `pot`, cut where the pot ends. Returns what was paid.
     """
@@ -993,9 +983,7 @@ def _pay_final(record: IJobEscrow.Record, count: uint256, spent: uint256):
     prices: uint256 = unsafe_mul(count, price)
     levies: uint256 = unsafe_sub(unsafe_mul(count, (record.w4 >> 96) & _M80), spent)
     totals: uint256 = unsafe_sub(unsafe_mul(count, self._total(record)), spent)
-    payout: address = self._disengage(
-        record, IProviderRegistry.Ending.COMPLETION, charges, count
-    )
+    payout: address = self._disengage(record, IProviderRegistry.Ending.COMPLETION, charges, count)
     # A payout address of its own is one more credit; else the price joins the lock on its way back.
     to_provider: uint256 = prices if payout == provider else 0
     extcall VAULT.settle(

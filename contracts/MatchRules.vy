@@ -328,7 +328,6 @@ def ask_hash(ask: IJobEscrow.Ask) -> bytes32:
     return self._ask_hash(ask)
 
 
-
 @internal
 @view
 def _domain() -> bytes32:
@@ -459,7 +458,6 @@ def _weigh(
         ours |= _TOO_LATE
     if not policies._is_enabled(policy):
         ours |= _STOPPED
-
     # SAFETY: 80 bits + 80 bits * 32 bits.
     deal.price = unsafe_add(ask.w1 >> 176, unsafe_mul((ask.w1 >> 96) & _M80, units))
     lock_min: uint256 = 0
@@ -502,9 +500,7 @@ def _weigh(
         theirs |= _ATTEMPT_SECONDS
     if (terms.w7 >> 192) & _M32 < (ask.w2 >> 128) & _M32:
         theirs |= _ACK_SECONDS
-    if ask.verifier_terms != keccak256(
-        abi_encode(verifier, verifier.codehash, settings)
-    ):
+    if ask.verifier_terms != keccak256(abi_encode(verifier, verifier.codehash, settings)):
         theirs |= _VERIFIER
     if deal.lock > (ask.w1 >> 16) & _M80:
         theirs |= _LOCK
@@ -515,6 +511,7 @@ def _weigh(
         theirs |= _COUNTERPARTY
     deal.provider_bits = theirs
     return deal
+
 
 @internal
 @pure
@@ -554,9 +551,7 @@ def _record(
         | (ask.w0 >> 16 & _M8) << 8
         | (terms.w0 >> 16 & _M8) << 4
         | declines,
-        w2=(convert(keeper, uint256) << 96)
-        | (deal.tip << 16)
-        | policies._charge_bps(policy),
+        w2=(convert(keeper, uint256) << 96) | (deal.tip << 16) | policies._charge_bps(policy),
         w3=terms.w1,
         w4=(deal.price_cap << 176) | (deal.levy << 96) | (terms.w5 >> 16 & _M80) << 16,
         w5=(policies._keeper_fee(policy) << 176)

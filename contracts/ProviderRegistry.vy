@@ -441,7 +441,6 @@ def _sweep(provider: address):
         extcall VAULT.sink(provider, charges)
 
 
-
 @internal
 @view
 def _check_escrow():

@@ -1,4 +1,4 @@
-"""`python -m scripts.demo`: play it, show it, write `build/demo.json`; 0 only if all of it holds."""
+"""`python -m scripts.demo`: play it, show it, write `build/demo.json`; ends with 0 if all holds."""
 
 import json
 import sys

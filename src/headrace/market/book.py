@@ -16,9 +16,9 @@ from headrace.terms.words import Ask, Exclusion, Terms, programs_proof, programs
 class OpenJob:
     """
     A job that can be matched: posted and open (`state` 1, with its `digest` and the providers
-    `excluded` behind it, in order; `declined_at` is when a decline opened it, else 0), or only signed (`state` 0, with the requester's `signature`). A
-    signed batch is one of these too: its `job_id` is the batch's digest, `inputs` are the members
-    still to be matched.
+    `excluded` behind it, in order; `declined_at` is when a decline opened it, else 0), or only
+    signed (`state` 0, with the requester's `signature`). A signed batch is one of these too: its
+    `job_id` is the batch's digest, `inputs` are the members still to be matched.
     """
 
     job_id: bytes

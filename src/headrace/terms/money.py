@@ -137,7 +137,8 @@ def tip_of(terms: Terms, saved: int, price: int) -> int:
 
 def least_saving(terms: Terms, price: int) -> int:
     """
-    The least saving below the ramp that pays for its own tip: `saved >= tip_of(terms, saved, price)`.
+    The least saving below the ramp that pays for its own tip:
+    `saved >= tip_of(terms, saved, price)`.
     """
     # What is left of a saving after its tip never falls with the saving (a share is at most all of
     # it), so the savings that will do are all from the least one on; tip_max always does.
@@ -153,8 +154,8 @@ def least_saving(terms: Terms, price: int) -> int:
 
 def lock_required(lock_min: int, damage_cap: int, keeper_fee: int) -> int:
     """
-    The stake of an attempt, the most of: the verifier's floor; what it takes for 15 % of it to cover
-    the damages (rounded up); eight keeper's fees, so that a refuter is left with something.
+    The stake of an attempt, the most of: the verifier's floor; what it takes for 15 % of it to
+    cover the damages (rounded up); eight keeper's fees, so that a refuter is left with something.
     """
     for_damages = -(-damage_cap * BPS // REFUTED_REQUESTER_BPS)
     return max(lock_min, for_damages, LOCK_FEES * keeper_fee)
@@ -170,8 +171,8 @@ def quote(
 ) -> Quote:
     """
     What a match of `terms` and `ask` at `now` would come to. `check` is the verifier's quote at
-    `price_of(ask, terms.units)`, `declined_at` as for `ramp`. If price, levy and charge alone are above the ramp there is no
-    tip.
+    `price_of(ask, terms.units)`, `declined_at` as for `ramp`. If price, levy and charge alone are
+    above the ramp there is no tip.
     """
     price = price_of(ask, terms.units)
     charge = share(price, policy.charge_bps)
