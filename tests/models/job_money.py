@@ -113,7 +113,8 @@ def refuted(record: Record, refuter: str, is_open: bool, payouts: Payouts = ()) 
     if refuter == ZERO_ADDRESS:
         moves.sunk += split.to_refuter
     else:
-        moves.free[refuter] += _pay_out(moves, split.to_refuter, payouts)
+        left = _pay_out(moves, split.to_refuter, payouts)
+        moves.free[refuter] += left
     return moves
 
 

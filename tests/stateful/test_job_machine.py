@@ -366,5 +366,5 @@ class JobMachine(RuleBasedStateMachine):
 
 
 def test_job_machine(system: System) -> None:
-    twice = settings(max_examples=2 * settings().max_examples)
-    run_state_machine_as_test(partial(JobMachine, system), settings=twice)
+    more = settings(max_examples=3 * settings().max_examples // 2)
+    run_state_machine_as_test(partial(JobMachine, system), settings=more)
