@@ -60,19 +60,22 @@ def make_config(
     store: BlobStore,
     *,
     account: str,
+    own: BlobStore,
     names: Mapping[str, bytes] | None = None,
 ) -> NodeConfig:
     """
     The configuration of a node's file, run by `account`. `names` are what models may be called
-    beside their program ids. UsageError, naming the line, if a model isn't in the store, isn't what
-    its id says, or breaks a bound; or if the offer is for more rows than its model takes.
+    beside their program ids. Models are copied into the node's `own` store, and come from there
+    when `store` has lost them. UsageError, naming the line, if a model is in neither, isn't what
+    its id says, or breaks a bound.
     """
     offer = file.offer
     if len(offer.models) > MAX_MODELS:
         raise _wrong(file, source, 0, f"an offer has at most {MAX_MODELS} models")
     models: dict[bytes, Model] = {}
     for place, written in enumerate(offer.models):
-        model = _load(file, source, place, written, store, names or {})
+        program = _program(file, source, place, written, names or {})
+        model = _load(file, source, place, program, store, own)
         models[model.program] = model
     return NodeConfig(
         provider=file.provider or account,
@@ -83,27 +86,43 @@ def make_config(
     )
 
 
-def _load(
-    file: NodeFile,
-    source: str,
-    place: int,
-    written: str,
-    store: BlobStore,
-    names: Mapping[str, bytes],
-) -> Model:
-    program = names.get(written)
-    if program is None:
-        if not _PROGRAM.fullmatch(written):
-            known = f"; known: {', '.join(sorted(names))}" if names else ""
-            problem = f"expected a program id (0x and 64 digits), got {written!r}{known}"
-            raise _wrong(file, source, place, problem)
-        program = bytes.fromhex(written[2:])
+def load_model(program: bytes, store: BlobStore, own: BlobStore) -> Model:
+    """A model of the store, copied into `own`, or of `own`. BlobError if neither has it."""
     try:
         model = store.get_model(program)
+    except BlobError:
+        try:
+            return own.get_model(program)
+        except BlobError:
+            pass
+        raise
+    own.put_model(model)
+    return model
+
+
+def _program(
+    file: NodeFile, source: str, place: int, written: str, names: Mapping[str, bytes]
+) -> bytes:
+    if written in names:
+        return names[written]
+    if not _PROGRAM.fullmatch(written):
+        known = f"; known: {', '.join(sorted(names))}" if names else ""
+        problem = f"expected a program id (0x and 64 digits), got {written!r}{known}"
+        raise _wrong(file, source, place, problem)
+    return bytes.fromhex(written[2:])
+
+
+def _load(
+    file: NodeFile, source: str, place: int, program: bytes, store: BlobStore, own: BlobStore
+) -> Model:
+    try:
+        model = load_model(program, store, own)
     except BlobError as error:
-        raise _wrong(file, source, place, f"{written} can't be loaded: {error}") from None
+        problem = f"0x{program.hex()} can't be loaded: {error}"
+        raise _wrong(file, source, place, problem) from None
     if model.publishable_units == 0:
-        raise _wrong(file, source, place, f"{written} has a trace too large for policy exact")
+        problem = f"0x{program.hex()} has a trace too large for policy exact"
+        raise _wrong(file, source, place, problem)
     return model
 
 

@@ -13,10 +13,11 @@ from headrace.errors import RetryLater, Unreachable
 from headrace.graph.model import Model
 from headrace.graph.trace import Trace
 from headrace.node.asks import Asks, Market
-from headrace.node.config import NodeConfig
+from headrace.node.config import NodeConfig, load_model
 from headrace.node.decide import Held, Move, Step, decide
 from headrace.node.record import AttemptKey, Contradiction, Entry, NodeRecord, Stage
 from headrace.node.work import Publisher, Unusable, Worker, fetch, kept_trace
+from headrace.store.blobs import BlobStore
 from headrace.store.errors import BlobError
 from headrace.terms.requirement import ACTIVE
 from headrace.terms.words import FaultProofSettings, record_hash
@@ -45,15 +46,17 @@ class NodeDaemon:
         config: NodeConfig,
         market: Market,
         record: NodeRecord,
+        own: BlobStore,
         *,
         heartbeat_ttl: int,
         worker: Worker,
         publisher: Publisher,
     ) -> None:
-        """`heartbeat_ttl` is the Registry's, in seconds."""
+        """`own` has the node's copies of models; `heartbeat_ttl` is the Registry's, in seconds."""
         self._context = context
         self._config = config
         self._record = record
+        self._own = own
         self._models = dict(config.models)
         self._ttl = heartbeat_ttl
         self._worker = worker
@@ -189,7 +192,7 @@ class NodeDaemon:
         program = job.terms.program
         if program not in self._models:
             try:
-                self._models[program] = self._context.store.get_model(program)
+                self._models[program] = load_model(program, self._context.store, self._own)
             except BlobError:
                 return None
         return self._models[program]

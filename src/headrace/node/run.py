@@ -17,6 +17,7 @@ from headrace.node.daemon import NodeDaemon
 from headrace.node.record import NodeRecord
 from headrace.node.work import NumpyWorker, Publisher, StorePublisher, Worker
 from headrace.settings import Settings
+from headrace.store.blobs import BlobStore
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,10 @@ def run_node(
 
     def make(context: Context) -> Tick:
         file = read_file(path, read_catalogue(context.token, context.registry))
-        config = make_config(file, str(path), context.store, account=context.address, names=names)
+        own = BlobStore(context.home)
+        config = make_config(
+            file, str(path), context.store, own=own, account=context.address, names=names
+        )
         code = context.rpc.code(context.fault_proof.address)
         market = Market(
             verifier=context.fault_proof.address,
@@ -74,6 +78,7 @@ def run_node(
             config,
             market,
             open_record(context, config),
+            own,
             heartbeat_ttl=int(context.registry.read("HEARTBEAT_TTL")),
             worker=worker or NumpyWorker(),
             publisher=publisher or StorePublisher(context.store),

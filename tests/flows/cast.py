@@ -1,0 +1,51 @@
+"""Nodes that don't behave, as processes: `python -m tests.flows.cast ROLE FILE`. Tests only."""
+
+import sys
+from pathlib import Path
+
+from headrace.daemon.program import main
+from headrace.graph.encoding import Int8
+from headrace.graph.model import Model
+from headrace.graph.trace import Trace, continue_from
+from headrace.node.run import run_node
+from headrace.node.work import NumpyWorker
+from headrace.settings import Settings
+
+
+class Liar(NumpyWorker):
+    """Changes one hidden element, and carries on from there."""
+
+    def run(self, model: Model, tensor: Int8) -> Trace:
+        right = super().run(model, tensor)
+        changed = right.replace(1, 2, 5, right.rows[1][2][5] ^ 0x40)
+        return continue_from(model, tensor, changed, 1)
+
+
+class Withholder(Liar):
+    """Claims a wrong root and shows nobody why."""
+
+    def publish(self, trace: Trace) -> None:
+        pass
+
+    def answer(self, trace: Trace) -> bytes | None:
+        return None
+
+
+class Hider(Withholder):
+    """Shows the store nothing, but answers on chain: with a lie."""
+
+    def answer(self, trace: Trace) -> bytes | None:
+        return trace.to_bytes()
+
+
+def serve(settings: Settings) -> None:
+    role, path = sys.argv[1], Path(sys.argv[2])
+    if role == "liar":
+        run_node(settings, path, worker=Liar())
+    else:
+        one = {"withholder": Withholder, "hider": Hider}[role]()
+        run_node(settings, path, worker=one, publisher=one)
+
+
+if __name__ == "__main__":
+    main(serve)
