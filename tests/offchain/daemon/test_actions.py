@@ -1,0 +1,136 @@
+"""Actions are made once; what is done already is no failure; what is refused is let be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from headrace.chain.abi import Call
+from headrace.chain.contract import Contract
+from headrace.chain.contracts import JobEscrow, Token
+from headrace.chain.outbox import Tx
+from headrace.chain.rpc import Rpc
+from headrace.chain.rules import FaultProof
+from headrace.daemon.actions import DONE, FIRST_LAPSE, LONGEST_LAPSE, Action, Performer, under_way
+from headrace.errors import Rejected, RetryLater, Unreachable
+from tests.harness import ROOT
+
+CONTRACTS: dict[str, type[Contract]] = {"JobEscrow": JobEscrow, "FaultProof": FaultProof}
+DRIP = Action("drip:1", "Token", "drip", (5,))
+
+
+@dataclass
+class FakeSender:
+    """Takes everything, unless `answer` raises."""
+
+    answer: Callable[[str], None] = lambda action: None
+    asked: list[str] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+    def submit(self, action: str, call: Call, *, gas: int | None = None) -> Tx:
+        self.asked.append(action)
+        self.answer(action)
+        self.calls.append(call)
+        return Tx(
+            *(len(self.asked), action, call.what, 0, call.to, call.data, 0, gas or 1, "open"),
+            *("", None, None, None, 0),
+        )
+
+
+@pytest.fixture
+def sender() -> FakeSender:
+    return FakeSender()
+
+
+@pytest.fixture
+def performer(sender: FakeSender) -> Performer:
+    token = Token(Rpc("http://127.0.0.1:1"), "0x" + "11" * 20)
+    return Performer(sender, {"Token": token}, done={"Token.drip": frozenset({"token: enough"})})
+
+
+def refusing(reason: str) -> Callable[[str], None]:
+    def answer(action: str) -> None:
+        raise Rejected(reason)
+
+    return answer
+
+
+def test_an_action_becomes_the_call_of_its_function(sender, performer):
+    performed = performer.perform([replace(DRIP, gas=99)], now=0)
+    assert sender.calls == [Token(Rpc("http://127.0.0.1:1"), "0x" + "11" * 20).drip(5)]
+    assert [tx.gas for tx in performed.sent] == [99]
+    assert under_way(performed.sent) == ("drip:1",)
+
+
+def test_that_somebody_was_faster_is_no_failure(sender, performer, caplog):
+    sender.answer = refusing("token: enough")
+    performed = performer.perform([DRIP], now=0)
+    assert (performed.done, performed.refused, performed.sent) == (("drip:1",), {}, ())
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_another_reason_is_a_refusal_that_is_logged_once(sender, performer, caplog):
+    sender.answer = refusing("token: too much")
+    for now in (0, FIRST_LAPSE, 10 * FIRST_LAPSE):
+        performed = performer.perform([DRIP], now=now)
+        assert performed.refused == {"drip:1": "token: too much"}
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [record.why for record in warnings] == ["token: too much"]
+
+
+def test_a_refused_action_is_let_be_for_a_while_that_doubles(sender, performer):
+    sender.answer = refusing("token: too much")
+    now, asked = 1_000, []
+    for _ in range(8):
+        performer.perform([DRIP], now)
+        start = now
+        while performer.perform([DRIP], now).held:
+            now += 1
+        asked.append(now - start)
+        # The last round of the while has asked: the lapse that follows is of that one.
+    assert len(sender.asked) == 9
+    assert asked[0] == FIRST_LAPSE
+    assert asked[1] == 2 * FIRST_LAPSE
+    assert asked[-1] == LONGEST_LAPSE
+
+
+def test_it_is_tried_again_at_once_when_what_it_was_decided_on_changes(sender, performer):
+    sender.answer = refusing("token: too much")
+    performer.perform([replace(DRIP, ground="one ask")], now=0)
+    assert performer.perform([replace(DRIP, ground="one ask")], now=1).held == ("drip:1",)
+    performer.perform([replace(DRIP, ground="another ask")], now=1)
+    assert len(sender.asked) == 2
+    sender.answer = lambda action: None
+    assert performer.perform([replace(DRIP, ground="a third")], now=1).sent
+
+
+@pytest.mark.parametrize("error", [RetryLater("busy"), Unreachable("down")])
+def test_what_passes_leaves_the_rest_to_the_next_round(sender, performer, error):
+    def answer(action: str) -> None:
+        if action == "drip:2":
+            raise error
+
+    sender.answer = answer
+    actions = [replace(DRIP, key=f"drip:{n}") for n in (1, 2, 3)]
+    with pytest.raises(type(error)):
+        performer.perform(actions, now=0)
+    assert sender.asked == ["drip:1", "drip:2"]
+    sender.answer = lambda action: None
+    assert len(performer.perform(actions, now=0).sent) == 3
+
+
+def test_something_can_be_written_down_first_but_not_of_what_is_held(sender, performer):
+    noted: list[str] = []
+    sender.answer = refusing("token: too much")
+    for _ in range(2):
+        performer.perform([DRIP], now=0, before=lambda action: noted.append(action.key))
+    assert noted == ["drip:1"]
+
+
+@pytest.mark.parametrize("what", DONE)
+def test_every_reason_for_done_is_one_that_the_contracts_give(what: str):
+    contract, _, function = what.partition(".")
+    assert function in CONTRACTS[contract].abi().functions
+    sources = "".join(path.read_text() for path in (ROOT / "contracts").rglob("*.vy"))
+    for reason in DONE[what]:
+        assert f'"{reason}"' in sources, reason
