@@ -47,6 +47,13 @@ def dump_input(tensor: Int8) -> bytes:
     return INPUT_MAGIC + _numbers(units, width) + encode_tensor(tensor)
 
 
+def input_shape(data: bytes) -> tuple[int, int]:
+    """Return (units, width) as the header of a package says; InputError when it has none."""
+    if data[: len(INPUT_MAGIC)] != INPUT_MAGIC or len(data) < _INPUT_HEADER:
+        raise InputError("the input package doesn't start as one")
+    return _number(data, len(INPUT_MAGIC)), _number(data, len(INPUT_MAGIC) + _NUMBER)
+
+
 def load_input(data: bytes, input_id: bytes, units: int, width: int) -> Int8:
     """Return the (units, width) int8 tensor of a package.
 

@@ -11,9 +11,11 @@ from headrace.graph.merkle import keccak
 from headrace.graph.model import Model
 from headrace.graph.model_file import MAX_MODEL_BYTES, dump_model, load_model
 from headrace.graph.tensors import (
+    MAX_INPUT_BYTES,
     dump_input,
     dump_result,
     input_bytes,
+    input_shape,
     load_input,
     load_result,
     result_bytes,
@@ -103,6 +105,10 @@ class BlobStore:
             return load_input(data, expected, units, width)
 
         return self._read("tensors", expected, input_bytes(units, width), load, exact=True)
+
+    def tensor_shape(self, root: Id) -> tuple[int, int]:
+        """Return (units, width) as the input of this id says itself; `get_tensor` checks it."""
+        return self._read("tensors", root, MAX_INPUT_BYTES, input_shape, exact=True)
 
     def put_model(self, model: Model) -> str:
         """Keep a model; return its program id."""

@@ -1,0 +1,80 @@
+"""`node run`, `keeper run`, `watch run`: the daemons, until they are told to stop."""
+
+from pathlib import Path
+
+import click
+
+from headrace import logging as json_logs
+from headrace.chain import accounts
+from headrace.chain.accounts import Key
+from headrace.cli.answer import Answer
+from headrace.cli.app import command
+from headrace.cli.session import Session
+from headrace.errors import UsageError
+from headrace.node.config import who_and_which
+
+
+@click.group("node")
+def node() -> None:
+    """The provider's daemon."""
+
+
+@click.group("keeper")
+def keeper() -> None:
+    """The daemon that brings jobs and offers together."""
+
+
+@click.group("watch")
+def watch() -> None:
+    """The daemon that checks every claim."""
+
+
+@command("run")
+@click.argument("nodefile", type=click.Path(path_type=Path))
+def run_node(session: Session, nodefile: Path) -> Answer:
+    """Serve with the node of NODEFILE until it is told to stop, or has drained."""
+    from headrace.node import run
+
+    operator, _ = who_and_which(nodefile)
+    key = _begin(session, operator)
+    run.run_node(session.settings, nodefile, names=session.names.all("models"), key=key)
+    return Answer({"stopped": "node"})
+
+
+@command("run")
+@click.option("--min-tip", metavar="AMOUNT", default="0", help="Match for no less  [0]")
+def run_keeper(session: Session, min_tip: str) -> Answer:
+    """Match jobs with offers and make every move that is due, for tips and fees."""
+    from headrace.daemon.program import serve
+    from headrace.keeper import run
+    from headrace.keeper.decide import Policy
+
+    units = 0 if min_tip == "0" else session.money.parse(min_tip, "--min-tip")
+    key = _begin(session, None)
+    serve(run.NAME, session.settings, run.make(Policy(min_tip=units)), key=key)
+    return Answer({"stopped": "keeper"})
+
+
+@command("run")
+def run_watch(session: Session) -> Answer:
+    """Recompute every claim, and convict the wrong ones for the reward."""
+    from headrace.watch import run
+
+    run.run_watch(session.settings, key=_begin(session, None))
+    return Answer({"stopped": "watch"})
+
+
+node.add_command(run_node)
+keeper.add_command(run_keeper)
+watch.add_command(run_watch)
+
+
+def _begin(session: Session, account: str | None) -> Key:
+    """The unlocked key, and the logs of a daemon."""
+    if account is not None and account not in accounts.names(session.settings.keys_folder):
+        raise UsageError(f"the node file's operator {account} has no keyfile in this home")
+    if account is not None:
+        session.settings = session.settings.model_copy(update={"account": account})
+    key = session.key
+    json_logs.configure(session.settings.log_level, secrets=session.settings.secrets())
+    return key

@@ -1,0 +1,162 @@
+"""From a job file to terms: names become ids, what the file leaves open comes from the chain."""
+
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from headrace.chain.views import Model
+from headrace.cli.names import as_id
+from headrace.cli.rows import SUFFIXES, read_rows
+from headrace.cli.session import Session
+from headrace.errors import Rejected, UsageError
+from headrace.graph.tensors import input_bytes
+from headrace.store.errors import BlobError, MissingBlob
+from headrace.terms import eip712
+from headrace.terms.filetext import JobFileError, read_section
+from headrace.terms.jobfile import JobFile, read_job
+from headrace.terms.unmet import check_form
+from headrace.terms.words import ZERO_HASH, FaultProofSettings, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An input of a job: its id, rows, bytes, and whether this store has it."""
+
+    id: bytes
+    units: int
+    size: int
+    is_stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """
+    What a job file comes to: `terms` with no input in them, and its `inputs`. `model` is what the
+    verifier knows of the model. `drawn_at` is the time of the block it was drawn up at.
+    """
+
+    path: Path
+    file: JobFile
+    terms: Terms
+    inputs: tuple[Input, ...]
+    model: Model
+    drawn_at: int
+
+    @property
+    def jobs(self) -> tuple[Terms, ...]:
+        """The terms of each job, in the order of the inputs."""
+        return tuple(replace(self.terms, input_id=each.id) for each in self.inputs)
+
+    @property
+    def delay(self) -> int:
+        """D, the bound on a claim's whole delay, in seconds."""
+        return FaultProofSettings.unpack(self.terms.settings).delay
+
+
+class _Drawing:
+    """One file being read; its errors name line and field."""
+
+    def __init__(self, session: Session, path: Path) -> None:
+        self._session = session
+        self._path = path
+        self.text = read_text(path)
+
+    def wrong(self, field: str, problem: str) -> JobFileError:
+        return read_section(self.text, str(self._path)).error(field, problem)
+
+    def program(self, written: str) -> bytes:
+        known = self._session.names.all("models")
+        program = as_id(written) or known.get(written)
+        if program is None:
+            hint = (
+                f"known: {', '.join(sorted(known))}" if known else "`headrace model add` adds one"
+            )
+            raise self.wrong("model", f"{written!r} is no program id and no name here; {hint}")
+        return program
+
+    def model(self, program: bytes) -> Model:
+        try:
+            model = self._session.fault_proof.model_of(program)
+        except Rejected as error:
+            if error.reason != "model: not registered":
+                raise
+            model = None
+        if model is None:
+            raise self.wrong("model", "nobody has registered it: run `headrace model add FILE`")
+        return model
+
+    def input(self, written: str, width: int, file: JobFile) -> Input:
+        store = self._session.store
+        input_id = as_id(written) or self._session.names.all("inputs").get(written)
+        if input_id is None:
+            path = self._path.parent / written
+            if path.suffix not in SUFFIXES or not path.is_file():
+                raise self.wrong(
+                    "input", f"{written!r} is no input's id, no name here, and no file beside this"
+                )
+            tensor = read_rows(path)
+            if tensor.shape[1] != width:
+                raise self.wrong("input", f"{written} has {tensor.shape[1]} columns, not {width}")
+            input_id = bytes.fromhex(store.put_tensor(tensor))
+        try:
+            units, columns = store.tensor_shape(input_id)
+            if columns != width:
+                raise self.wrong("input", f"{written} has {columns} columns, not {width}")
+            store.get_tensor(input_id, units, width)
+        except MissingBlob:
+            if file.units is None:
+                raise self.wrong(
+                    "input", f"{written} isn't in the store, so `units` has to say its rows"
+                ) from None
+            return Input(input_id, file.units, input_bytes(file.units, width), False)
+        except BlobError as error:
+            raise self.wrong("input", str(error)) from None
+        if file.units not in (None, units):
+            raise self.wrong("units", f"{written} has {units} rows")
+        return Input(input_id, units, input_bytes(units, width), True)
+
+
+def read_text(path: Path) -> str:
+    """A file's text; UsageError if it can't be read."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(f"{path} can't be read: {reason}") from None
+
+
+def draw(session: Session, path: Path, requester: str) -> Draft:
+    """
+    The jobs in the file at `path`, valid from the latest block on. JobFileError names line and
+    field; Rejected carries the reason for which the contracts would refuse such terms.
+    """
+    drawing = _Drawing(session, path)
+    file = read_job(drawing.text, str(path), session.catalogue)
+    program = drawing.program(file.model)
+    model = drawing.model(program)
+    inputs = tuple(drawing.input(each, model.input_width, file) for each in file.inputs)
+    if len({each.id for each in inputs}) != len(inputs):
+        raise drawing.wrong("input", "the same input is listed twice")
+    if len(inputs) > eip712.MAX_BATCH:
+        raise drawing.wrong("input", f"a job file has at most {eip712.MAX_BATCH} inputs")
+    if len({each.units for each in inputs}) > 1:
+        raise drawing.wrong("input", "the inputs of one job file must have equally many rows")
+    now = session.head().timestamp
+    try:
+        terms = file.terms(
+            requester=requester,
+            verifier=session.fault_proof.address,
+            program=program,
+            input_id=ZERO_HASH,
+            units=inputs[0].units,
+            input_bytes=inputs[0].size,
+            now=now,
+            epoch=session.escrow.bid_epoch(requester),
+            salt=secrets.randbits(128),
+        )
+    except ValueError as error:
+        raise JobFileError(str(path), 1, "", str(error)) from None
+    check_form(terms, int(session.rules.read("ATTEMPT_MAX")))
+    # The verifier itself says whether it can judge such a job.
+    session.fault_proof.read("quote", program, terms.units, terms.settings, terms.price_cap)
+    return Draft(path, file, terms, inputs, model, now)
