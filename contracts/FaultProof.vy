@@ -451,7 +451,7 @@ def quote(
 def outcome(claim_id: bytes32, claimed_at: uint256, settings: uint256) -> IVerifier.Outcome:
     """
     @notice How a claim stands. An undisputed one stands after its window; one whose trace was
-            published after the longest delay.
+            published after the longest delay; one whose trace was not published when due falls.
     @dev Not locked, because JobEscrow asks in the midst of a proof. Safe: it reads one word, and a
          proof calls nobody but views before that word is final.
     @param claim_id The claim.
@@ -462,7 +462,9 @@ def outcome(claim_id: bytes32, claimed_at: uint256, settings: uint256) -> IVerif
     word: uint256 = disputes._words[claim_id]
     status: uint256 = disputes._status(word)
     outcome: IVerifier.Outcome = empty(IVerifier.Outcome)
-    if status == disputes.REFUTED:
+    # Silence convicts by itself: else a claim that nobody pays to end could wait to be voided.
+    is_silent: bool = status == disputes.DEMANDED and block.timestamp > disputes._due(word)
+    if is_silent or status == disputes.REFUTED:
         outcome.verdict = IVerifier.Verdict.FALLS
         outcome.refuter = disputes._party(word)
     elif status == disputes.DEMANDED:

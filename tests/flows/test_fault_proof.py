@@ -180,16 +180,34 @@ def test_a_withheld_trace_falls_by_silence(system: System, digits: Market):
     system.assert_conserved()
 
 
-def test_an_unanswered_demand_that_nobody_follows_up_is_voided(system: System, digits: Market):
+@pytest.mark.parametrize("is_late", [False, True])
+def test_silence_convicts_without_a_call_of_silence(system: System, digits: Market, is_late: bool):
+    """
+    A liar that has its own trace demanded by a friend takes the reward for `silence` from everybody
+    else. Waiting until the claim could be voided must not save its lock.
+    """
     commitment = b"\x77" * 32
     attempt = digits.claim(commitment)
-    watcher = system.watchers[0]
-    system.fault_proof.demand_trace(digits.ref(attempt, commitment), sender=watcher)
-    before = system.vault.free_of(watcher)
-    late = system.job(attempt).time + system.parameters.delay_max + 2 * 86_400 + 1
-    system.void(attempt, commitment, timestamp=late)
+    friend, fee = system.watchers[0], system.parameters.demand_fee
+    before = system.balances()
+    receipt = system.fault_proof.demand_trace(digits.ref(attempt, commitment), sender=friend)
+    due = receipt.timestamp + REPLY
+    with system.chain.isolated(), reverts("refute: no such verdict"):
+        system.refute(attempt, commitment, timestamp=due)
+    at = due + 1
+    if is_late:
+        at = system.job(attempt).time + system.parameters.delay_max + 2 * 86_400 + 1
+        with system.chain.isolated(), reverts("void: there is a verdict"):
+            system.void(attempt, commitment, timestamp=at)
+    event = system.refute(attempt, commitment, timestamp=at).only("Refuted")
+    assert (event.refuter, event.slash) == (friend.address, attempt.record.lock)
+    assert event.to_sink * 2 >= event.slash > 0
+    assert system.changes(before)[friend.address].free == event.to_refuter - fee
     system.fault_proof.settle_demand(attempt.job_id, attempt.record.pack(), attempt.number)
-    assert system.vault.free_of(watcher) - before == system.parameters.demand_fee
+    assert system.changes(before)[friend.address].free == event.to_refuter
+    assert attempt.record.provider not in system.changes(before) or (
+        system.changes(before)[attempt.record.provider].free == 0
+    )
     system.assert_conserved()
 
 

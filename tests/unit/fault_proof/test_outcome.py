@@ -12,9 +12,16 @@ def test_undisputed_stands_after_its_window(court: Court):
     assert outcome == (STANDS, 1_077, ZERO_ADDRESS, [])
 
 
-def test_demanded_is_pending(court: Court, honest: Claim, demander: Account):
-    court.demand(honest, demander)
-    assert court.proof.outcome(honest.claim_id, honest.at, settings()).verdict == PENDING
+def test_demanded_is_pending_until_due_then_falls(
+    chain: Chain, court: Court, honest: Claim, demander: Account
+):
+    due = court.demand(honest, demander).timestamp + REPLY
+    pending = (PENDING, 0, ZERO_ADDRESS, [])
+    chain.travel(due - chain.now())
+    assert court.proof.outcome(honest.claim_id, honest.at, settings()) == pending
+    chain.travel(1)
+    falls = (FALLS, 0, demander.address, [])
+    assert court.proof.outcome(honest.claim_id, honest.at, settings()) == falls
 
 
 def test_published_stands_after_the_longest_delay(
