@@ -188,7 +188,8 @@ def _slash(event: Event, kinds: Mapping[tuple[bytes, bytes], int]) -> Slash:
     args: Mapping[str, Any] = event.args
     kind = "no_show"
     if event.name == "Refuted":
-        proven = kinds[(args["job_id"], event.log.tx_hash)]
+        # A demand past due is a verdict by itself: whoever carries it out proves nothing.
+        proven = kinds.get((args["job_id"], event.log.tx_hash), SILENCE)
         kind = "silence" if proven == SILENCE else "lie"
     return Slash(
         job_id=args["job_id"],
