@@ -175,8 +175,7 @@ def _expiries(state: State) -> Iterator[Action]:
 
 def _cancels(state: State, policy: Policy) -> Iterator[Action]:
     for job in state.open.values():
-        deadline = job.terms.final_deadline
-        if state.now > deadline and is_my_turn(state, policy, job.id, deadline):
+        if is_my_turn(state, policy, job.id, job.terms.final_deadline):
             yield Action(
                 key=f"cancel:{name(job)}",
                 contract="JobEscrow",

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from eth_utils import keccak
 
 from headrace.daemon.context import View
 from headrace.errors import RetryLater, Unreachable, UsageError
+from headrace.graph.trace import run
 from headrace.keeper.decide import Policy
 from headrace.keeper.run import SWEEP_EVERY
 from headrace.terms.words import ZERO_HASH
@@ -25,7 +27,7 @@ from tests.system import (
     UNIT,
     System,
 )
-from tests.unit.fault_proof.court import FOLLOW, REPLY, WINDOW
+from tests.unit.fault_proof.court import CONTESTED, FOLLOW, REPLY, WINDOW, random_input
 
 INPUTS = tuple(bytes([n]) * 32 for n in (1, 2, 3))
 
@@ -150,9 +152,9 @@ def test_a_claim_whose_verifier_stands_by_it_is_paid(stage, system):
     assert stage.sent() == 1
 
 
-def test_the_fee_of_a_demand_is_sent_on_once_the_claim_has_ended(stage, system):
+def test_a_withheld_trace_is_a_verdict_and_the_fee_of_its_demand_is_sent_back(stage, system):
     stage.ask(1)
-    terms = system.post(stage.terms())
+    terms = system.post(stage.terms(max_attempts=1))
     keeper = stage.keeper()
     stage.rounds(keeper)
     (attempt,) = stage.running(keeper._context, terms)
@@ -160,19 +162,38 @@ def test_the_fee_of_a_demand_is_sent_on_once_the_claim_has_ended(stage, system):
     ref = attempt.terms.pack(), attempt.record.pack(), attempt.commitment
     watcher = system.watchers[0]
     before = system.vault.account_of(watcher).free
-    system.fault_proof.demand_trace(ref, sender=watcher)
+    demanded = system.fault_proof.demand_trace(ref, sender=watcher)
     assert system.vault.account_of(watcher).free == before - system.parameters.demand_fee
-    system.chain.travel(REPLY + FOLLOW + WINDOW)
+    system.chain.next_time(demanded.timestamp + REPLY)
+    stage.mine()
+    stage.rounds(keeper, count=1)
+    assert (system.job(terms).state, stage.sent()) == (CONTESTED, 1)
     stage.rounds(keeper)
-    assert stage.sent() == 1
-    system.fault_proof.silence(ref, sender=system.stranger)
-    stage.rounds(keeper)
-    split = system.vault.account_of(watcher)
-    assert split.free > before
+    # The verdict's own transaction, and the fee's.
+    assert (system.job(terms).state, stage.sent()) == (REFUTED, 3)
+    assert system.vault.account_of(watcher).free > before
     assert system.vault.reserved_of(watcher, 2) == 0
-    settled = stage.sent()
     stage.rounds(stage.restart())
-    assert stage.sent() == settled
+    assert stage.sent() == 3
+
+
+def test_the_fee_goes_to_who_published_once_the_claim_is_final(stage, system):
+    stage.ask(1)
+    terms = system.post(stage.terms())
+    keeper = stage.keeper()
+    stage.rounds(keeper)
+    (attempt,) = stage.running(keeper._context, terms)
+    trace = run(stage.model, random_input(np.random.default_rng(1), 4, 5))
+    system.claim(attempt, trace.root)
+    ref = attempt.terms.pack(), attempt.record.pack(), trace.root
+    system.fault_proof.demand_trace(ref, sender=system.watchers[0])
+    system.fault_proof.publish_trace(ref, trace.to_bytes(), sender=system.stranger)
+    stage.rounds(keeper, count=2)
+    assert (system.job(terms).state, stage.sent()) == (CONTESTED, 1)
+    system.chain.travel(WINDOW + REPLY + FOLLOW)
+    stage.rounds(keeper)
+    assert (system.job(terms).state, stage.sent()) == (FINAL, 3)
+    assert system.vault.free_of(system.stranger) == system.parameters.demand_fee
 
 
 def test_what_is_kept_for_the_sink_is_swept_now_and_then(stage, system):
