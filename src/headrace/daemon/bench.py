@@ -36,9 +36,14 @@ class Bench(Generic[K, V]):
         """The keys of what was started and not collected."""
         return frozenset(self._running)
 
+    @property
+    def has_place(self) -> bool:
+        """Whether `start` would begin something new."""
+        return len(self._running) < self._places
+
     def start(self, key: K, work: Callable[[], V]) -> bool:
         """Begin `work` if there is a place and its key isn't running; returns whether it began."""
-        if key in self._running or len(self._running) >= self._places:
+        if key in self._running or not self.has_place:
             return False
         self._running.add(key)
         threading.Thread(target=self._run, args=(key, work), daemon=True).start()

@@ -203,6 +203,8 @@ class NodeDaemon:
             program = f"0x{job.terms.program.hex()}"
             self._in_trouble(key, f"program {program} isn't served here", is_final=True)
             return
+        if not self._bench.has_place and key not in self._trouble:
+            return
         try:
             tensor = fetch(self._context.store, model, job.terms)
         except Unusable as error:
