@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.chain.views import JobState, Outcome, Verdict
+from headrace.chain.views import JobState, Outcome, Slot, Verdict
 from headrace.keeper.decide import VOID_GRACE, Policy, decide, is_my_turn, name
-from headrace.keeper.state import Fee, Kept, claims_of, may_be_due
+from headrace.keeper.state import Fee, Kept, agrees, claims_of, may_be_due
 from headrace.terms.money import exclusion_after
-from headrace.terms.words import claim_id
+from headrace.terms.words import claim_digest, claim_id, record_hash
 from tests.offchain.keeper.states import (
     COMMITMENT,
     EAGER,
@@ -229,6 +229,21 @@ def test_attempts_are_told_apart_after_a_decline():
     twice = replace(claimed, attempts=(declined, claimed.attempts[0]), declines=1)
     expected = [(claim_id(claimed.id, 1, PROVIDER), 1, claimed.record)]
     assert list(claims_of(twice)) == list(claims_of(claimed)) == expected
+
+
+@pytest.mark.parametrize("state", [JobState.OPEN, MATCHED, CLAIMED, CONTESTED])
+def test_a_job_counts_only_if_its_slot_says_the_same(state: JobState):
+    job = make_job(state)
+    digests = {
+        JobState.OPEN: 0,
+        MATCHED: record_hash(make_record(job.terms)),
+        CLAIMED: claim_digest(make_record(job.terms), COMMITMENT),
+    }
+    slot = Slot(state, job.attempt, 0, digests.get(state, digests[CLAIMED]))
+    assert agrees(job, slot)
+    assert not agrees(job, replace(slot, digest=5))
+    assert not agrees(job, replace(slot, attempt=3))
+    assert not agrees(job, replace(slot, state=JobState.FINAL))
 
 
 # ---- whatever the state

@@ -39,6 +39,12 @@ def stage(system: System, tmp_path: Path) -> Iterator[Stage]:
     made.close()
 
 
+def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, object]]:
+    """What the keeper would have done if it had not been held back, and why."""
+    words = ("match left out", "refused", "done already")
+    return [(r.message, getattr(r, "why", "")) for r in caplog.records if r.message in words]
+
+
 # ---- what a keeper does
 
 
@@ -60,7 +66,9 @@ def test_a_posted_job_is_matched_with_the_cheapest_ask_and_paid_after_its_window
     assert (system.job(terms).state, stage.sent()) == (FINAL, 2)
 
 
-def test_a_signed_job_and_a_signed_batch_are_matched_and_the_batch_is_paid_at_once(stage, system):
+def test_a_signed_job_and_a_signed_batch_are_matched_and_the_batch_is_paid_at_once(
+    stage, system, caplog
+):
     stage.ask(1)
     single, batch = stage.terms(), stage.terms(input_id=ZERO_HASH)
     stage.bid(single)
@@ -77,6 +85,28 @@ def test_a_signed_job_and_a_signed_batch_are_matched_and_the_batch_is_paid_at_on
     # Two matches and two payments: the board's postings are still there and do nothing more.
     assert stage.sent() == 4
     assert len(stage.board.names("bid")) == 2
+    assert said(caplog) == []
+
+
+def test_a_payment_that_is_in_no_block_yet_is_not_made_again_with_another_claim(stage, system):
+    stage.ask(1)
+    batch = stage.terms(input_id=ZERO_HASH)
+    stage.bid(batch, INPUTS)
+    keeper = stage.keeper()
+    stage.rounds(keeper)
+    attempts = stage.running(keeper._context, *(member(batch, input_id) for input_id in INPUTS))
+    for attempt in attempts[:2]:
+        system.claim(attempt)
+    system.chain.travel(10)
+    system.claim(attempts[2])
+    system.chain.travel(WINDOW - 5)
+    keeper.tick()
+    # The node forgets the payment of two; by the next block the third is due too.
+    system.chain.rpc("anvil_dropAllTransactions")
+    system.chain.travel(20)
+    stage.rounds(keeper, count=6)
+    assert [system.job(attempt).state for attempt in attempts] == [FINAL] * 3
+    assert (stage.sent(), stage.count("Skipped")) == (3, 0)
 
 
 def test_only_what_is_left_of_a_batch_is_matched(stage, system):
@@ -250,11 +280,15 @@ def test_a_revoked_bid_is_not_sent_nor_one_without_funds(stage, system):
     assert stage.sent() == 0
 
 
-def test_a_pair_that_the_chain_refuses_makes_way_for_the_next(stage, system, monkeypatch):
+@pytest.mark.parametrize("inputs", [(), INPUTS])
+def test_a_pair_that_the_chain_refuses_makes_way_for_the_next(
+    stage, system, monkeypatch, caplog, inputs
+):
     """Were the off-chain rule wrong about a pair, the keeper would not insist on it."""
     stage.ask(1, 2 * UNIT)
     good = stage.ask(2, 3 * UNIT)
-    terms = system.post(stage.terms(price_start=10 * UNIT))
+    terms = stage.terms(price_start=10 * UNIT, **({"input_id": ZERO_HASH} if inputs else {}))
+    stage.bid(terms, inputs)
     keeper = stage.keeper()
     system.registry.set_available(system.providers[1].address, False, sender=system.providers[1])
     read = keeper._reader._provider
@@ -266,8 +300,11 @@ def test_a_pair_that_the_chain_refuses_makes_way_for_the_next(stage, system, mon
         ),
     )
     stage.rounds(keeper, count=3)
-    (attempt,) = stage.running(keeper._context, terms)
+    (attempt, *_) = stage.running(
+        keeper._context, *([member(terms, input_id) for input_id in inputs] or [terms])
+    )
     assert (attempt.record.provider, stage.sent()) == (good.provider, 1)
+    assert said(caplog) == [("match left out", ["unavailable"])]
 
 
 def test_nothing_is_asked_of_the_chain_when_nothing_is_new(stage, system):
