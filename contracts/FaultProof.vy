@@ -419,6 +419,7 @@ def on_claim(claim_id: bytes32, commitment: bytes32):
 
 @external
 @view
+@reentrant
 def quote(
     program: bytes32, units: uint256, settings: uint256, price: uint256
 ) -> (uint256, uint256, uint256, uint256):
@@ -431,9 +432,12 @@ def quote(
     @return The levy, zero; the least lock, three times the price; the window and the longest delay,
             in seconds.
     """
-    head: uint256 = models._head(program)
-    assert 0 < units and units <= models._max_units(head), "proof: units out of range"
-    assert units * models._row_bytes(head) <= traces.MAX_BYTES, "proof: trace too large"
+    max_units: uint256 = 0
+    row_bytes: uint256 = 0
+    max_units, row_bytes = models._limits(program)
+    # SAFETY: below the range wraps to above it; then 16 bits each. A price has 113 bits.
+    assert unsafe_sub(units, 1) < max_units, "proof: units out of range"
+    assert unsafe_mul(units, row_bytes) <= traces.MAX_BYTES, "proof: trace too large"
     window: uint256 = (settings >> 56) & _M32
     reply: uint256 = (settings >> 32) & _M24
     follow: uint256 = (settings >> 8) & _M24
@@ -442,7 +446,8 @@ def quote(
     assert MIN_WINDOW <= window and window <= MAX_WINDOW, "proof: window out of bounds"
     assert MIN_REPLY <= reply and reply <= MAX_REPLY, "proof: reply out of bounds"
     assert MIN_REPLY <= follow and follow <= MAX_REPLY, "proof: follow out of bounds"
-    return 0, _LOCK_FACTOR * price, window, window + reply + follow
+    delay: uint256 = unsafe_add(window, unsafe_add(reply, follow))
+    return 0, unsafe_mul(_LOCK_FACTOR, price), window, delay
 
 
 @external

@@ -74,6 +74,9 @@ RULES: public(immutable(IMatchRules))
 DELAY_MAX: public(immutable(uint256))
 # How long a change of policy waits, in seconds.
 TIMELOCK: public(immutable(uint256))
+# The EIP-712 domain, and the chain that it was built for.
+_DOMAIN: immutable(bytes32)
+_CHAIN: immutable(uint256)
 
 # requester => epoch of its signed bids; a higher one revokes all earlier ones
 bid_epoch: public(HashMap[address, uint256])
@@ -101,6 +104,10 @@ def __init__(
     """
     assert owner != empty(address), "escrow: owner is zero"
     assert timelock <= _MAX_TIMELOCK, "escrow: timelock too long"
+    # Later calls of these two don't check it again.
+    assert (
+        vault.address.is_contract and registry.address.is_contract
+    ), "escrow: partner has no code"
     ownable.__init__()
     ownable_2step.__init__()
     ownable._transfer_ownership(owner)
@@ -109,6 +116,8 @@ def __init__(
     RULES = rules
     DELAY_MAX = delay_max
     TIMELOCK = timelock
+    _DOMAIN = offers._domain(chain.id, self)
+    _CHAIN = chain.id
 
 
 # No lock on the moves of every job: what they call is the Vault, the Registry and the rules, which call nobody
@@ -129,7 +138,7 @@ def post_job(terms: IJobEscrow.Terms):
     assert slots.slots[job_id] == 0, "escrow: job exists"
     assert staticcall RULES.check_terms(terms), UNREACHABLE  # it reverts by its own reason
 
-    slots.slots[job_id] = slots._word(slots.OPEN, 0, 0, 0)
+    slots.slots[job_id] = slots.OPEN << slots.STATE
     log IJobEscrow.Posted(job_id=job_id, requester=msg.sender, terms=terms)
     extcall VAULT.reserve(msg.sender, (terms.w5 >> 96) & _M80)
 
@@ -145,13 +154,13 @@ def cancel(terms: IJobEscrow.Terms, excluded: DynArray[uint256, 8]):
     requester: address = convert(terms.w0 >> 96, address)
     job_id: bytes32 = self._job_id(terms)
     word: uint256 = slots.slots[job_id]
-    assert word == 0 or slots._state(word) == slots.OPEN, "escrow: job is not open"
-    assert slots._digest(word) == slots._list_digest(excluded), "escrow: wrong exclusions"
+    assert word == 0 or word >> slots.STATE == slots.OPEN, "escrow: job is not open"
+    assert word & slots.DIGEST == slots._list_digest(excluded), "escrow: wrong exclusions"
     if msg.sender != requester:
         assert word != 0, "escrow: only requester revokes"
         assert block.timestamp > (terms.w0 >> 56) & _M40, "escrow: before final deadline"
 
-    slots.slots[job_id] = slots._word(slots.CANCELLED, slots._attempt(word), 0, 0)
+    slots.slots[job_id] = slots._closed(word, slots.CANCELLED)
     log IJobEscrow.Cancelled(job_id=job_id, requester=requester)
     if word != 0:
         extcall VAULT.release(requester, slots._held(excluded, (terms.w5 >> 96) & _M80))
@@ -191,52 +200,59 @@ def match(
     @param excluded The providers that this job has excluded so far, in order: provider 160, 0 (16), what
                     the job holds since then 80.
     """
-    job_id: bytes32 = self._job_id(terms)
+    # A copy in memory: what is handed on several times costs less from there than from calldata.
+    job: IJobEscrow.Terms = terms
+    job_id: bytes32 = self._job_id(job)
     word: uint256 = slots.slots[job_id]
-    requester: address = convert(terms.w0 >> 96, address)
+    requester: address = convert(job.w0 >> 96, address)
     provider: address = convert(ask.w0 >> 96, address)
     # Terms that aren't on record need the requester's signature; nothing is held for them yet.
     to_sign: bytes32 = empty(bytes32)
+    epoch: uint256 = 0
     held: uint256 = 0
     if word == 0:
         to_sign = job_id
+        epoch = self.bid_epoch[requester]
     else:
-        assert slots._state(word) == slots.OPEN, "match: job is not open"
-        held = slots._held(excluded, (terms.w5 >> 96) & _M80)
-    assert slots._may_serve(excluded, slots._digest(word), provider), "match: provider is excluded"
+        assert word >> slots.STATE == slots.OPEN, "match: job is not open"
+        held = slots._held(excluded, (job.w5 >> 96) & _M80)
+    digest: uint256 = word & slots.DIGEST
+    if digest != 0 or len(excluded) != 0:
+        assert slots._may_serve(excluded, digest, provider), "match: provider is excluded"
 
     ask_hash: bytes32 = empty(bytes32)
     signer: address = empty(address)
     record: IJobEscrow.Record = empty(IJobEscrow.Record)
     ask_hash, signer, record = staticcall RULES.agree(
-        terms,
+        job,
         to_sign,
-        self._epoch(requester, to_sign),
+        epoch,
         bid_signature,
         ask,
         ask_signature,
         program_proof,
-        policies._policies[convert(terms.w1 >> 96, address)],
+        policies._policies[convert(job.w1 >> 96, address)],
         msg.sender,
-        slots._time(word),
-        slots._digest(word),
+        (word >> slots.TIME) & _M40,
+        digest,
     )
-    attempt: uint256 = slots._attempt(word) + 1
-    slots.slots[job_id] = slots._word(
-        slots.MATCHED,
-        attempt,
-        block.timestamp + (terms.w7 >> 224),
-        slots._record_digest(record),
+    # SAFETY: fields of 4 and 32 bits, and a time of 40.
+    attempt: uint256 = unsafe_add((word >> slots.ATTEMPT) & _M4, 1)
+    slots.slots[job_id] = (
+        (slots.MATCHED << slots.STATE)
+        | (attempt << slots.ATTEMPT)
+        | (unsafe_add(block.timestamp, job.w7 >> 224) << slots.TIME)
+        | slots._record_digest(record)
     )
     if word == 0:
         log IJobEscrow.BidMatched(
-            job_id=job_id, account=provider, ask_hash=ask_hash, terms=terms, record=record
+            job_id=job_id, account=provider, ask_hash=ask_hash, terms=job, record=record
         )
     else:
         log IJobEscrow.Matched(job_id=job_id, account=provider, ask_hash=ask_hash, record=record)
-    self._engage(terms, ask, signer, 1)
-    extcall VAULT.pledge(requester, held, self._total(record), provider, (record.w1 >> 16) & _M80)
-    self._hook_match(job_id, attempt, terms, provider)
+    self._bind(requester, held, record, job.requirement, ask.w0, signer, 1)
+    if job.w1 & _ON_MATCH != 0:
+        self._hook_match(job_id, attempt, job, provider)
 
 
 @external
@@ -260,34 +276,39 @@ def match_batch(
     @param program_proof Leads from the jobs' program to the ask's list.
     """
     assert terms.input_id == empty(bytes32), "match: batch has an input"
-    batch_id: bytes32 = self._batch_id(terms, inputs)
-    requester: address = convert(terms.w0 >> 96, address)
+    member: IJobEscrow.Terms = terms  # in memory, as in `match`
+    batch_id: bytes32 = self._batch_id(member, inputs)
+    requester: address = convert(member.w0 >> 96, address)
     provider: address = convert(ask.w0 >> 96, address)
     ask_hash: bytes32 = empty(bytes32)
     signer: address = empty(address)
     record: IJobEscrow.Record = empty(IJobEscrow.Record)
     ask_hash, signer, record = staticcall RULES.agree(
-        terms,
+        member,
         batch_id,
-        self._epoch(requester, batch_id),
+        self.bid_epoch[requester],
         bid_signature,
         ask,
         ask_signature,
         program_proof,
-        policies._policies[convert(terms.w1 >> 96, address)],
+        policies._policies[convert(member.w1 >> 96, address)],
         msg.sender,
         0,
         0,
     )
-    matched: uint256 = slots._word(
-        slots.MATCHED, 1, block.timestamp + (terms.w7 >> 224), slots._record_digest(record)
+    matched: uint256 = (
+        (slots.MATCHED << slots.STATE)
+        | (1 << slots.ATTEMPT)
+        | (unsafe_add(block.timestamp, member.w7 >> 224) << slots.TIME)
+        | slots._record_digest(record)
     )
     log IJobEscrow.BatchMatched(
-        batch_id=batch_id, account=provider, ask_hash=ask_hash, terms=terms, record=record
+        batch_id=batch_id, account=provider, ask_hash=ask_hash, terms=member, record=record
     )
 
-    member: IJobEscrow.Terms = terms
-    matches: DynArray[bytes32[2], 32] = []  # a new job's id and its input
+    count: uint256 = 0
+    is_hooked: bool = member.w1 & _ON_MATCH != 0
+    matches: DynArray[bytes32[2], 32] = []  # for the hook: a new job's id and its input
     for input_id: bytes32 in inputs:
         member.input_id = input_id
         job_id: bytes32 = self._job_id(member)
@@ -295,19 +316,13 @@ def match_batch(
             log IJobEscrow.Skipped(job_id=job_id, bits=_SKIP_STATE)
             continue
         slots.slots[job_id] = matched
-        matches.append([job_id, input_id])
+        count = unsafe_add(count, 1)  # SAFETY: at most 32.
         log IJobEscrow.MemberMatched(job_id=job_id, batch_id=batch_id, input_id=input_id)
-    count: uint256 = len(matches)
+        if is_hooked:
+            matches.append([job_id, input_id])
     assert count > 0, "match: nothing to match"
 
-    self._engage(terms, ask, signer, count)
-    extcall VAULT.pledge(
-        requester,
-        0,
-        count * self._total(record),
-        provider,
-        count * ((record.w1 >> 16) & _M80),
-    )
+    self._bind(requester, 0, record, member.requirement, ask.w0, signer, count)
     # Last: a verifier may come back in here, and must find every member's money in its place.
     for pair: bytes32[2] in matches:
         member.input_id = pair[1]
@@ -323,13 +338,15 @@ def finalise(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     @param record What was agreed.
     @param commitment What the provider claimed.
     """
-    word: uint256 = self._claimed(job_id, record, commitment)
+    agreed: IJobEscrow.Record = record  # in memory, as in `match`
+    word: uint256 = self._claimed(job_id, slots._claim_digest(agreed, commitment))
     bits: uint256 = 0
     spent: uint256 = 0
-    bits, spent = self._stand(job_id, word, record)
-    assert bits & _SKIP_VERDICT == 0, "finalise: no such verdict"
-    assert bits & _SKIP_TIME == 0, "finalise: window is open"
-    self._pay_final(record, 1, spent)
+    bits, spent = self._stand(job_id, word, agreed)
+    if bits != 0:
+        assert bits != _SKIP_VERDICT, "finalise: no such verdict"
+        raise "finalise: window is open"
+    self._pay_final(agreed, 1, spent)
 
 
 @external
@@ -340,6 +357,7 @@ def finalise_batch(record: IJobEscrow.Record, items: DynArray[IJobEscrow.ClaimIt
     @param record What was agreed.
     @param items The jobs and what the provider claimed.
     """
+    agreed: IJobEscrow.Record = record
     count: uint256 = 0
     spent: uint256 = 0
     for item: IJobEscrow.ClaimItem in items:
@@ -348,17 +366,17 @@ def finalise_batch(record: IJobEscrow.Record, items: DynArray[IJobEscrow.ClaimIt
         paid_out: uint256 = 0
         if not self._is_claimed(word):
             bits = _SKIP_STATE
-        elif slots._digest(word) != slots._claim_digest(record, item.commitment):
+        elif word & slots.DIGEST != slots._claim_digest(agreed, item.commitment):
             bits = _SKIP_RECORD
         else:
-            bits, paid_out = self._stand(item.job_id, word, record)
+            bits, paid_out = self._stand(item.job_id, word, agreed)
         if bits == 0:
             count += 1
             spent += paid_out
         else:
             log IJobEscrow.Skipped(job_id=item.job_id, bits=bits)
     if count > 0:
-        self._pay_final(record, count, spent)
+        self._pay_final(agreed, count, spent)
 
 
 @external
@@ -369,8 +387,9 @@ def expire(job_id: bytes32, record: IJobEscrow.Record):
     @param job_id The job.
     @param record What was agreed.
     """
-    word: uint256 = self._matched(job_id, record)
-    assert block.timestamp > slots._time(word), "expire: attempt is running"
+    agreed: IJobEscrow.Record = record
+    word: uint256 = self._matched(job_id, slots._record_digest(agreed))
+    assert block.timestamp > (word >> slots.TIME) & _M40, "expire: attempt is running"
     provider: address = convert(record.w1 >> 96, address)
     lock: uint256 = (record.w1 >> 16) & _M80
     slash: uint256 = money._no_show_slash(
@@ -381,7 +400,7 @@ def expire(job_id: bytes32, record: IJobEscrow.Record):
     to_sink: uint256 = 0
     to_requester, to_keeper, to_sink = money._split_no_show(slash, record.w5 >> 176)
 
-    is_open: bool = self._reopen(job_id, word, record, slots.EXPIRED)
+    is_open: bool = self._reopen(job_id, word, agreed, slots.EXPIRED)
     log IJobEscrow.Expired(
         job_id=job_id,
         account=provider,
@@ -392,9 +411,9 @@ def expire(job_id: bytes32, record: IJobEscrow.Record):
         to_sink=to_sink,
         is_open=is_open,
     )
-    self._disengage(record, IProviderRegistry.Ending.NO_SHOW, to_sink, 1)
+    self._disengage(record.w1, IProviderRegistry.Ending.NO_SHOW, to_sink, 1)
     self._undo(
-        record,
+        agreed,
         is_open,
         0,
         lock - slash,
@@ -416,8 +435,9 @@ def refute(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     @param record What was agreed.
     @param commitment What the provider claimed.
     """
-    word: uint256 = self._claimed(job_id, record, commitment)
-    outcome: IVerifier.Outcome = self._outcome(job_id, word, record)
+    agreed: IJobEscrow.Record = record
+    word: uint256 = self._claimed(job_id, slots._claim_digest(agreed, commitment))
+    outcome: IVerifier.Outcome = self._outcome(job_id, word, agreed.w1, agreed.w3)
     assert outcome.verdict == IVerifier.Verdict.FALLS, "refute: no such verdict"
     provider: address = convert(record.w1 >> 96, address)
     lock: uint256 = (record.w1 >> 16) & _M80
@@ -433,7 +453,7 @@ def refute(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
         to_sink += to_refuter
         to_refuter = 0
 
-    is_open: bool = self._reopen(job_id, word, record, slots.REFUTED)
+    is_open: bool = self._reopen(job_id, word, agreed, slots.REFUTED)
     log IJobEscrow.Refuted(
         job_id=job_id,
         account=provider,
@@ -445,10 +465,10 @@ def refute(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
         to_sink=to_sink,
         is_open=is_open,
     )
-    self._disengage(record, IProviderRegistry.Ending.FAULT, to_sink, 1)
+    self._disengage(record.w1, IProviderRegistry.Ending.FAULT, to_sink, 1)
     spent: uint256 = self._pay_out(provider, to_refuter, outcome.payouts)
     self._undo(
-        record,
+        agreed,
         is_open,
         spent,
         0,
@@ -470,17 +490,20 @@ def void_claim(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32):
     @param record What was agreed.
     @param commitment What the provider claimed.
     """
-    word: uint256 = self._claimed(job_id, record, commitment)
-    assert block.timestamp > slots._time(word) + DELAY_MAX + _VOID_GRACE, "void: too early"
+    agreed: IJobEscrow.Record = record
+    word: uint256 = self._claimed(job_id, slots._claim_digest(agreed, commitment))
+    assert (
+        block.timestamp > ((word >> slots.TIME) & _M40) + DELAY_MAX + _VOID_GRACE
+    ), "void: too early"
     # SAFETY: with less gas left the verifier might fail for want of it, and a good claim be voided.
     assert msg.gas > 2 * _OUTCOME_GAS, "void: not enough gas"
-    assert not self._has_verdict(job_id, word, record), "void: there is a verdict"
+    assert not self._has_verdict(job_id, word, agreed.w1, agreed.w3), "void: there is a verdict"
     provider: address = convert(record.w1 >> 96, address)
 
-    slots.slots[job_id] = slots._word(slots.EXPIRED, slots._attempt(word), 0, 0)
+    slots.slots[job_id] = slots._closed(word, slots.EXPIRED)
     log IJobEscrow.Voided(job_id=job_id, account=provider)
-    self._disengage(record, IProviderRegistry.Ending.VOID, 0, 1)
-    self._return(record, False)
+    self._disengage(record.w1, IProviderRegistry.Ending.VOID, 0, 1)
+    self._return(agreed, False)
 
 
 @external
@@ -500,12 +523,10 @@ def contest(
     claimed_at: uint256 = 0
     job_id, claim_id, claimed_at = self._claim_context(terms, record, commitment)
     word: uint256 = slots.slots[job_id]
-    if slots._state(word) == slots.CLAIMED:
+    if word >> slots.STATE == slots.CLAIMED:
         window: uint256 = (record.w7 >> 64) & _M32
         assert block.timestamp <= claimed_at + window, "contest: window is over"
-        slots.slots[job_id] = slots._word(
-            slots.CONTESTED, slots._attempt(word), claimed_at, slots._digest(word)
-        )
+        slots.slots[job_id] = word ^ ((slots.CLAIMED ^ slots.CONTESTED) << slots.STATE)
         log IJobEscrow.Contested(job_id=job_id, account=convert(record.w1 >> 96, address))
     return job_id, claim_id, claimed_at
 
@@ -533,28 +554,28 @@ def decline(job_id: bytes32, record: IJobEscrow.Record):
     @param job_id The job; the caller must be its provider or the provider's operator.
     @param record What was agreed.
     """
-    word: uint256 = self._matched(job_id, record)
-    provider: address = self._check_provider(record)
+    agreed: IJobEscrow.Record = record
+    word: uint256 = self._matched(job_id, slots._record_digest(agreed))
+    provider: address = self._check_provider(agreed.w1, agreed.w7)
     matched_at: uint256 = (record.w5 >> 136) & _M40
     assert block.timestamp <= matched_at + ((record.w5 >> 64) & _M32), "decline: too late"
     requester: address = convert(record.w0 >> 96, address)
     declines: uint256 = (record.w1 & _M4) + 1
-    attempts: uint256 = slots._attempt(word) - 1
+    attempts: uint256 = ((word >> slots.ATTEMPT) & _M4) - 1
     is_open: bool = (declines < _MAX_DECLINES and block.timestamp <= (record.w5 >> 96) & _M40)
 
     if is_open:
-        slots.slots[job_id] = slots._word(
-            slots.OPEN,
+        slots.slots[job_id] = slots._open(
             attempts,
             declines | (block.timestamp << 2),
-            slots._exclude(record.excluded, provider, self._total(record)),
+            slots._exclude(record.excluded, provider, self._total(agreed)),
         )
     else:
-        slots.slots[job_id] = slots._word(slots.CANCELLED, attempts, 0, 0)
+        slots.slots[job_id] = slots._closed(attempts << slots.ATTEMPT, slots.CANCELLED)
     self.declines_of[requester] += 1
     log IJobEscrow.Declined(job_id=job_id, account=provider, is_open=is_open)
-    self._disengage(record, IProviderRegistry.Ending.DECLINE, 0, 1)
-    self._return(record, is_open)
+    self._disengage(record.w1, IProviderRegistry.Ending.DECLINE, 0, 1)
+    self._return(agreed, is_open)
 
 
 @external
@@ -566,10 +587,12 @@ def submit_claim(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32
     @param record What was agreed.
     @param commitment For `exact` jobs the trace's root.
     """
-    word: uint256 = self._matched(job_id, record)
+    agreed: IJobEscrow.Record = record
+    word: uint256 = self._matched(job_id, slots._record_digest(agreed))
     assert commitment != empty(bytes32), "claim: commitment is zero"
-    assert block.timestamp <= slots._time(word), "claim: too late"
-    self._claim(job_id, word, record, self._check_provider(record), commitment)
+    assert block.timestamp <= (word >> slots.TIME) & _M40, "claim: too late"
+    provider: address = self._check_provider(agreed.w1, agreed.w7)
+    self._claim(job_id, word, agreed, provider, commitment)
 
 
 @external
@@ -580,21 +603,22 @@ def submit_claims(record: IJobEscrow.Record, items: DynArray[IJobEscrow.ClaimIte
     @param record What was agreed; the caller must be its provider or the provider's operator.
     @param items The jobs and their commitments.
     """
-    provider: address = self._check_provider(record)
-    digest: uint256 = slots._record_digest(record)
+    agreed: IJobEscrow.Record = record
+    provider: address = self._check_provider(agreed.w1, agreed.w7)
+    digest: uint256 = slots._record_digest(agreed)
     for item: IJobEscrow.ClaimItem in items:
         word: uint256 = slots.slots[item.job_id]
         bits: uint256 = 0
-        if slots._state(word) != slots.MATCHED:
+        if word >> slots.STATE != slots.MATCHED:
             bits = _SKIP_STATE
-        elif slots._digest(word) != digest:
+        elif word & slots.DIGEST != digest:
             bits = _SKIP_RECORD
-        elif block.timestamp > slots._time(word):
+        elif block.timestamp > (word >> slots.TIME) & _M40:
             bits = _SKIP_TIME
         elif item.commitment == empty(bytes32):
             bits = _SKIP_COMMITMENT
         if bits == 0:
-            self._claim(item.job_id, word, record, provider, item.commitment)
+            self._claim(item.job_id, word, agreed, provider, item.commitment)
         else:
             log IJobEscrow.Skipped(job_id=item.job_id, bits=bits)
 
@@ -642,10 +666,10 @@ def job(job_id: bytes32) -> IJobEscrow.Job:
     """
     word: uint256 = slots.slots[job_id]
     return IJobEscrow.Job(
-        state=slots._state(word),
-        attempt=slots._attempt(word),
-        time=slots._time(word),
-        digest=slots._digest(word),
+        state=word >> slots.STATE,
+        attempt=(word >> slots.ATTEMPT) & _M4,
+        time=(word >> slots.TIME) & _M40,
+        digest=word & slots.DIGEST,
     )
 
 
@@ -685,46 +709,69 @@ def policy_of(verifier: address) -> IJobEscrow.Policy:
 
 @internal
 @view
+def _typed(struct_hash: bytes32) -> bytes32:
+    domain: bytes32 = _DOMAIN
+    if chain.id != _CHAIN:
+        domain = offers._domain(chain.id, self)
+    return keccak256(concat(0x1901, domain, struct_hash))
+
+
+@internal
+@view
 def _job_id(terms: IJobEscrow.Terms) -> bytes32:
-    return offers._typed(offers._domain(chain.id, self), offers._terms_hash(terms))
+    return self._typed(offers._terms_hash(terms))
 
 
 @internal
 @view
 def _batch_id(terms: IJobEscrow.Terms, inputs: DynArray[bytes32, 32]) -> bytes32:
-    return offers._typed(offers._domain(chain.id, self), offers._batch_hash(terms, inputs))
+    return self._typed(offers._batch_hash(terms, inputs))
 
 
 @internal
-@view
-def _epoch(requester: address, digest: bytes32) -> uint256:
-    # Asked for only where a signature is: it costs a read.
-    return self.bid_epoch[requester] if digest != empty(bytes32) else 0
-
-
-@internal
-def _engage(terms: IJobEscrow.Terms, ask: IJobEscrow.Ask, signer: address, count: uint256):
+def _bind(
+    requester: address,
+    held: uint256,
+    record: IJobEscrow.Record,
+    requirement: uint256,
+    offer: uint256,
+    signer: address,
+    count: uint256,
+):
+    """
+    @dev Takes places at the Registry and puts both sides' money aside. `offer` is the ask's first word.
+    """
+    # SAFETY: the constructor saw that both partners have code; amounts of 80 bits, at most 32 of each.
+    provider: address = convert(offer >> 96, address)
     extcall REGISTRY.engage(
-        convert(ask.w0 >> 96, address),
-        (ask.w0 >> 16) & _M8,
+        provider,
+        (offer >> 16) & _M8,
         signer,
-        terms.requirement,
-        (ask.w0 >> 32) & _M24,
-        (ask.w0 >> 24) & _M8,
+        requirement,
+        (offer >> 32) & _M24,
+        (offer >> 24) & _M8,
         count,
+        skip_contract_check=True,
+    )
+    extcall VAULT.pledge(
+        requester,
+        held,
+        unsafe_mul(count, self._total(record)),
+        provider,
+        unsafe_mul(count, (record.w1 >> 16) & _M80),
+        skip_contract_check=True,
     )
 
 
 @internal
 def _hook_match(job_id: bytes32, attempt: uint256, terms: IJobEscrow.Terms, provider: address):
-    if terms.w1 & _ON_MATCH != 0:
-        extcall IVerifier(convert(terms.w1 >> 96, address)).on_match(
-            slots._claim_id(job_id, attempt, provider),
-            terms.program,
-            terms.input_id,
-            (terms.w7 >> 160) & _M32,
-            terms.w1 & _M96,
-        )
+    extcall IVerifier(convert(terms.w1 >> 96, address)).on_match(
+        slots._claim_id(job_id, attempt, provider),
+        terms.program,
+        terms.input_id,
+        (terms.w7 >> 160) & _M32,
+        terms.w1 & _M96,
+    )
 
 
 # ---- internal: what follows a match
@@ -732,19 +779,19 @@ def _hook_match(job_id: bytes32, attempt: uint256, terms: IJobEscrow.Terms, prov
 
 @internal
 @view
-def _matched(job_id: bytes32, record: IJobEscrow.Record) -> uint256:
+def _matched(job_id: bytes32, digest: uint256) -> uint256:
     word: uint256 = slots.slots[job_id]
-    assert slots._state(word) == slots.MATCHED, "escrow: job is not matched"
-    assert slots._digest(word) == slots._record_digest(record), "escrow: wrong match record"
+    assert word >> slots.STATE == slots.MATCHED, "escrow: job is not matched"
+    assert word & slots.DIGEST == digest, "escrow: wrong match record"
     return word
 
 
 @internal
 @view
-def _check_provider(record: IJobEscrow.Record) -> address:
-    provider: address = convert(record.w1 >> 96, address)
+def _check_provider(w1: uint256, w7: uint256) -> address:
+    provider: address = convert(w1 >> 96, address)
     assert (
-        msg.sender == provider or msg.sender == convert(record.w7 >> 96, address)
+        msg.sender == provider or msg.sender == convert(w7 >> 96, address)
     ), "escrow: not the provider"
     return provider
 
@@ -757,9 +804,12 @@ def _claim(
     provider: address,
     commitment: bytes32,
 ):
-    attempt: uint256 = slots._attempt(word)
-    slots.slots[job_id] = slots._word(
-        slots.CLAIMED, attempt, block.timestamp, slots._claim_digest(record, commitment)
+    attempt: uint256 = (word >> slots.ATTEMPT) & _M4
+    slots.slots[job_id] = (
+        (slots.CLAIMED << slots.STATE)
+        | (attempt << slots.ATTEMPT)
+        | (block.timestamp << slots.TIME)
+        | slots._claim_digest(record, commitment)
     )
     log IJobEscrow.Claimed(job_id=job_id, account=provider, commitment=commitment)
     if record.w3 & _ON_CLAIM != 0:
@@ -774,37 +824,39 @@ def _claim_context(
     terms: IJobEscrow.Terms, record: IJobEscrow.Record, commitment: bytes32
 ) -> (bytes32, bytes32, uint256):
     job_id: bytes32 = self._job_id(terms)
-    word: uint256 = self._claimed(job_id, record, commitment)
+    word: uint256 = self._claimed(job_id, slots._claim_digest(record, commitment))
     provider: address = convert(record.w1 >> 96, address)
-    return job_id, slots._claim_id(job_id, slots._attempt(word), provider), slots._time(word)
+    return job_id, slots._claim_id(job_id, (word >> slots.ATTEMPT) & _M4, provider), (
+        word >> slots.TIME
+    ) & _M40
 
 
 @internal
 @view
-def _outcome(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> IVerifier.Outcome:
-    return staticcall IVerifier(convert(record.w3 >> 96, address)).outcome(
-        slots._claim_id(job_id, slots._attempt(word), convert(record.w1 >> 96, address)),
-        slots._time(word),
-        record.w3 & _M96,
+def _outcome(job_id: bytes32, word: uint256, w1: uint256, w3: uint256) -> IVerifier.Outcome:
+    return staticcall IVerifier(convert(w3 >> 96, address)).outcome(
+        slots._claim_id(job_id, (word >> slots.ATTEMPT) & _M4, convert(w1 >> 96, address)),
+        (word >> slots.TIME) & _M40,
+        w3 & _M96,
     )
 
 
 @internal
 @view
-def _has_verdict(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> bool:
+def _has_verdict(job_id: bytes32, word: uint256, w1: uint256, w3: uint256) -> bool:
     # A verifier that reverts, or answers what can't be decoded, has no verdict. The rules decode it, so that
     # an answer that looks like a verdict but can't be carried out doesn't keep the money in here.
-    if not self._is_asked(word, record):
+    if not self._is_asked(word, w3):
         return True
     success: bool = False
     answer: Bytes[32] = b""
     success, answer = raw_call(
         RULES.address,
         abi_encode(
-            convert(record.w3 >> 96, address),
-            slots._claim_id(job_id, slots._attempt(word), convert(record.w1 >> 96, address)),
-            slots._time(word),
-            record.w3 & _M96,
+            convert(w3 >> 96, address),
+            slots._claim_id(job_id, (word >> slots.ATTEMPT) & _M4, convert(w1 >> 96, address)),
+            (word >> slots.TIME) & _M40,
+            w3 & _M96,
             method_id=method_id("has_verdict(address,bytes32,uint256,uint256)"),
         ),
         max_outsize=32,
@@ -820,54 +872,54 @@ def _reopen(job_id: bytes32, word: uint256, record: IJobEscrow.Record, closed: u
     """
     @dev Opens the job for another provider while attempts and time are left, else closes it as `closed`.
     """
-    attempt: uint256 = slots._attempt(word)
+    attempt: uint256 = (word >> slots.ATTEMPT) & _M4
     max_attempts: uint256 = (record.w1 >> 4) & _M4
     is_open: bool = attempt < max_attempts and block.timestamp <= (record.w5 >> 96) & _M40
     if is_open:
-        slots.slots[job_id] = slots._word(
-            slots.OPEN,
+        slots.slots[job_id] = slots._open(
             attempt,
             record.w1 & _M4,
             slots._exclude(record.excluded, convert(record.w1 >> 96, address), self._total(record)),
         )
     else:
-        slots.slots[job_id] = slots._word(closed, attempt, 0, 0)
+        slots.slots[job_id] = slots._closed(word, closed)
     return is_open
 
 
 @internal
 def _disengage(
-    record: IJobEscrow.Record, ending: IProviderRegistry.Ending, weight: uint256, count: uint256
+    w1: uint256, ending: IProviderRegistry.Ending, weight: uint256, count: uint256
 ) -> address:
     return extcall REGISTRY.disengage(
-        convert(record.w1 >> 96, address), (record.w1 >> 8) & _M8, ending, weight, count
+        convert(w1 >> 96, address), (w1 >> 8) & _M8, ending, weight, count
     )
 
 
 @internal
 @view
-def _claimed(job_id: bytes32, record: IJobEscrow.Record, commitment: bytes32) -> uint256:
+def _claimed(job_id: bytes32, digest: uint256) -> uint256:
     word: uint256 = slots.slots[job_id]
-    assert self._is_claimed(word), "escrow: no claim"
-    assert slots._digest(word) == slots._claim_digest(record, commitment), "escrow: wrong record"
+    state: uint256 = word >> slots.STATE
+    assert state == slots.CLAIMED or state == slots.CONTESTED, "escrow: no claim"
+    assert word & slots.DIGEST == digest, "escrow: wrong record"
     return word
 
 
 @internal
 @pure
 def _is_claimed(word: uint256) -> bool:
-    state: uint256 = slots._state(word)
+    state: uint256 = word >> slots.STATE
     return state == slots.CLAIMED or state == slots.CONTESTED
 
 
 @internal
 @pure
-def _is_asked(word: uint256, record: IJobEscrow.Record) -> bool:
+def _is_asked(word: uint256, w3: uint256) -> bool:
     """
     @dev Whether it takes the verifier's word for the claim to stand. The verifier said at match how long it
          takes to contest a claim: one that it didn't contest by then stands by itself.
     """
-    return slots._state(word) == slots.CONTESTED or record.w3 & _ASK_ALWAYS != 0
+    return word >> slots.STATE == slots.CONTESTED or w3 & _ASK_ALWAYS != 0
 
 
 @internal
@@ -876,25 +928,31 @@ def _stand(job_id: bytes32, word: uint256, record: IJobEscrow.Record) -> (uint25
     @dev Ends a claim that stands and is due. Returns what is against it (as bits of `Skipped`; nothing has
          changed then) and what its verifier had paid out of the levy.
     """
-    not_before: uint256 = slots._time(word) + ((record.w7 >> 64) & _M32)
-    payouts: DynArray[IVerifier.Payout, 8] = []
-    if self._is_asked(word, record):
-        outcome: IVerifier.Outcome = self._outcome(job_id, word, record)
-        if outcome.verdict != IVerifier.Verdict.STANDS:
-            return _SKIP_VERDICT, 0
-        not_before = outcome.not_before
-        payouts = outcome.payouts
-    if block.timestamp <= not_before:
-        return _SKIP_TIME, 0
-    slots.slots[job_id] = slots._word(slots.FINAL, slots._attempt(word), 0, 0)
-    log IJobEscrow.Finalised(
-        job_id=job_id,
-        account=convert(record.w1 >> 96, address),
-        price=(record.w0 >> 16) & _M80,
-    )
-    if len(payouts) == 0:
+    # As `_is_asked`, without a call.
+    if word >> slots.STATE == slots.CLAIMED and record.w3 & _ASK_ALWAYS == 0:
+        # SAFETY: 40 + 32 bits.
+        if block.timestamp <= unsafe_add((word >> slots.TIME) & _M40, (record.w7 >> 64) & _M32):
+            return _SKIP_TIME, 0
+        self._end(job_id, word, record.w0, record.w1)
         return 0, 0
-    return 0, self._pay_out(convert(record.w1 >> 96, address), (record.w4 >> 96) & _M80, payouts)
+    outcome: IVerifier.Outcome = self._outcome(job_id, word, record.w1, record.w3)
+    if outcome.verdict != IVerifier.Verdict.STANDS:
+        return _SKIP_VERDICT, 0
+    if block.timestamp <= outcome.not_before:
+        return _SKIP_TIME, 0
+    self._end(job_id, word, record.w0, record.w1)
+    return 0, self._pay_out(
+        convert(record.w1 >> 96, address), (record.w4 >> 96) & _M80, outcome.payouts
+    )
+
+
+@internal
+def _end(job_id: bytes32, word: uint256, w0: uint256, w1: uint256):
+    attempt: uint256 = (word >> slots.ATTEMPT) & _M4
+    slots.slots[job_id] = (slots.FINAL << slots.STATE) | (attempt << slots.ATTEMPT)
+    log IJobEscrow.Finalised(
+        job_id=job_id, account=convert(w1 >> 96, address), price=(w0 >> 16) & _M80
+    )
 
 
 @internal
@@ -975,28 +1033,31 @@ def _pay_final(record: IJobEscrow.Record, count: uint256, spent: uint256):
     @dev Money of `count` final jobs with one record; `spent` of their levies has been paid out.
     """
     provider: address = convert(record.w1 >> 96, address)
+    # SAFETY: amounts of 80 bits, at most 32 of each; what was spent is part of the levies.
     price: uint256 = (record.w0 >> 16) & _M80
-    charge: uint256 = money._share(price, record.w2 & _M16)
-    # SAFETY: amounts of 80 bits, at most 32 of each; the charge and levy are part of the total.
-    charges: uint256 = unsafe_mul(count, charge)
-    locks: uint256 = unsafe_mul(count, (record.w1 >> 16) & _M80)
     prices: uint256 = unsafe_mul(count, price)
+    tips: uint256 = unsafe_mul(count, (record.w2 >> 16) & _M80)
+    locks: uint256 = unsafe_mul(count, (record.w1 >> 16) & _M80)
+    charges: uint256 = unsafe_mul(count, money._share(price, record.w2 & _M16))
     levies: uint256 = unsafe_sub(unsafe_mul(count, (record.w4 >> 96) & _M80), spent)
-    totals: uint256 = unsafe_sub(unsafe_mul(count, self._total(record)), spent)
-    payout: address = self._disengage(record, IProviderRegistry.Ending.COMPLETION, charges, count)
+    kept: uint256 = unsafe_add(charges, levies)
+    payout: address = extcall REGISTRY.disengage(
+        provider, (record.w1 >> 8) & _M8, IProviderRegistry.Ending.COMPLETION, charges, count
+    )
     # A payout address of its own is one more credit; else the price joins the lock on its way back.
     to_provider: uint256 = prices if payout == provider else 0
     extcall VAULT.settle(
         provider,
-        unsafe_add(locks, totals),
+        unsafe_add(unsafe_add(locks, prices), unsafe_add(tips, kept)),
         unsafe_add(locks, to_provider),
-        unsafe_add(charges, levies),
+        kept,
         empty(address),
         0,
         0,
         convert(record.w2 >> 96, address),
-        unsafe_mul(count, (record.w2 >> 16) & _M80),
+        tips,
         payout,
         unsafe_sub(prices, to_provider),
         0,
+        skip_contract_check=True,
     )

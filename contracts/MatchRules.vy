@@ -27,9 +27,6 @@ from contracts.modules import signatures
 
 # What a match would come to: the figures, and what stands against it on either side.
 struct Deal:
-    requester: address
-    provider: address
-    price_cap: uint256
     price: uint256
     tip: uint256
     levy: uint256
@@ -86,6 +83,9 @@ TOKEN: public(immutable(address))
 # The longest attempt, and the longest D of a verifier, in seconds.
 ATTEMPT_MAX: public(immutable(uint256))
 DELAY_MAX: public(immutable(uint256))
+# JobEscrow's EIP-712 domain, and the chain that it was built for.
+_DOMAIN: immutable(bytes32)
+_CHAIN: immutable(uint256)
 
 
 @deploy
@@ -114,6 +114,8 @@ def __init__(
     TOKEN = token
     ATTEMPT_MAX = attempt_max
     DELAY_MAX = delay_max
+    _DOMAIN = offers._domain(chain.id, escrow.address)
+    _CHAIN = chain.id
 
 
 @external
@@ -124,7 +126,7 @@ def check_terms(terms: IJobEscrow.Terms) -> bool:
     @param terms The job.
     @return True.
     """
-    self._check_terms(terms)
+    self._check_terms(terms, True)
     return True
 
 
@@ -159,22 +161,43 @@ def agree(
     @param excluded Chain hash of the providers that the job has excluded.
     @return The ask's digest, who signed it (the Registry must know it), and the record of the match.
     """
+    requester: address = convert(terms.w0 >> 96, address)
     if digest != empty(bytes32):
-        self._check_terms(terms)
-        requester: address = convert(terms.w0 >> 96, address)
+        self._check_terms(terms, True)
         assert terms.w6 & _M24 == epoch, "match: bid is revoked"
-        assert (
-            signatures._signer(requester, digest, bid_signature) == requester
-        ), "match: wrong bid signature"
-    self._check_ask(ask)
+        # A key's signature is what most bids have; the wallet comes after.
+        if signatures._key(digest, bid_signature) != requester:
+            assert (
+                signatures._signer(requester, digest, bid_signature) == requester
+            ), "match: wrong bid signature"
+    self._check_ask(ask.w0 | ask.w1, ask.w5)
 
     deal: Deal = self._weigh(terms, ask, program_proof, policy, keeper, opening >> 2)
     if deal.requester_bits | deal.provider_bits != 0:
         self._refuse(deal.requester_bits, deal.provider_bits)
-    ask_hash: bytes32 = self._ask_hash(ask)
-    signer: address = self._ask_signer(deal.provider, ask_hash, ask_signature)
-    return ask_hash, signer, self._record(
-        terms, ask, deal, policy, keeper, signer, opening & 3, excluded
+    ask_hash: bytes32 = self._typed(offers._ask_hash(ask, TOKEN))
+    provider: address = convert(ask.w0 >> 96, address)
+    signer: address = signatures._key(ask_hash, ask_signature)
+    if signer != provider or signer == empty(address):
+        # The Registry knows an operator's key, and is asked next anyway; only then comes the wallet.
+        if signer == empty(address) or not staticcall REGISTRY.may_operate(provider, signer):
+            signer = signatures._signer(provider, ask_hash, ask_signature)
+    return ask_hash, signer, IJobEscrow.Record(
+        w0=(terms.w0 >> 96 << 96) | (deal.price << 16) | ((terms.w0 >> 40) & _M16),
+        w1=(ask.w0 >> 96 << 96)
+        | (deal.lock << 16)
+        | (ask.w0 >> 16 & _M8) << 8
+        | (terms.w0 >> 16 & _M8) << 4
+        | opening & 3,
+        w2=(convert(keeper, uint256) << 96) | (deal.tip << 16) | (policy >> policies.CHARGE) & _M16,
+        w3=terms.w1,
+        w4=(terms.w5 >> 96 << 176) | (deal.levy << 96) | (terms.w5 >> 16 & _M80) << 16,
+        w5=((policy & _M80) << 176)
+        | (block.timestamp << 136)
+        | (terms.w0 >> 56 & _M40) << 96
+        | (terms.w7 >> 192 & _M32) << 64,
+        excluded=excluded,
+        w7=(convert(signer, uint256) << 96) | (deal.window << 64),
     )
 
 
@@ -236,38 +259,40 @@ def unmet(
     @param keeper Who would call `match`.
     @return The requester's bits and the provider's bits (docs/encoding.md); both zero if it would succeed.
     """
-    self._check_ask(ask)
+    self._check_ask(ask.w0 | ask.w1, ask.w5)
     deal: Deal = self._weigh(
         terms, ask, program_proof, self._policy(terms), keeper, self._declined_at(terms)
     )
+    requester: address = convert(terms.w0 >> 96, address)
+    provider: address = convert(ask.w0 >> 96, address)
     ours: uint256 = deal.requester_bits | staticcall REGISTRY.unmet(
-        terms.requirement, deal.provider, (ask.w0 >> 16) & _M8
+        terms.requirement, provider, (ask.w0 >> 16) & _M8
     )
     # Who signed is only known with the signature: the provider itself stands in here.
     theirs: uint256 = deal.provider_bits | staticcall REGISTRY.ask_unmet(
-        deal.provider, deal.provider, (ask.w0 >> 32) & _M24, (ask.w0 >> 24) & _M8
+        provider, provider, (ask.w0 >> 32) & _M24, (ask.w0 >> 24) & _M8
     )
     job: IJobEscrow.Job = staticcall ESCROW.job(self._job_id(terms))
     if job.state > slots.OPEN:
         ours |= _NOT_OPEN
-    elif not slots._may_serve(excluded, job.digest, deal.provider):
+    elif not slots._may_serve(excluded, job.digest, provider):
         ours |= _EXCLUDED
     total: uint256 = deal.price + deal.tip + deal.levy + deal.charge
-    held: uint256 = slots._held(excluded, deal.price_cap)
+    held: uint256 = slots._held(excluded, (terms.w5 >> 96) & _M80)
     if job.state == 0:
         # Only signed: what is checked of a posted job when it is posted.
         held = 0
-        self._check_form(terms)
-        if not self._is_near(terms):
+        self._check_terms(terms, False)
+        if (terms.w0 >> 56) & _M40 > block.timestamp + _MAX_LIFE:
             ours |= _TOO_EARLY
-        if terms.w6 & _M24 != staticcall ESCROW.bid_epoch(deal.requester):
+        if terms.w6 & _M24 != staticcall ESCROW.bid_epoch(requester):
             ours |= _NOT_OPEN
-    if total > held and not self._can_reserve(deal.requester, total - held):
+    if total > held and not self._can_reserve(requester, total - held):
         ours |= _FUNDS
     stake: uint256 = deal.lock
-    if deal.requester == deal.provider:
+    if requester == provider:
         stake = max(stake + total, held) - held
-    if not self._can_reserve(deal.provider, stake):
+    if not self._can_reserve(provider, stake):
         theirs |= _STAKE
     return ours, theirs
 
@@ -314,7 +339,7 @@ def batch_id(terms: IJobEscrow.Terms, inputs: DynArray[bytes32, 32]) -> bytes32:
     @param inputs The members' inputs.
     @return The digest.
     """
-    return offers._typed(self._domain(), offers._batch_hash(terms, inputs))
+    return self._typed(offers._batch_hash(terms, inputs))
 
 
 @external
@@ -325,30 +350,22 @@ def ask_hash(ask: IJobEscrow.Ask) -> bytes32:
     @param ask The offer.
     @return The digest.
     """
-    return self._ask_hash(ask)
+    return self._typed(offers._ask_hash(ask, TOKEN))
 
 
 @internal
 @view
-def _domain() -> bytes32:
-    return offers._domain(chain.id, ESCROW.address)
+def _typed(struct_hash: bytes32) -> bytes32:
+    domain: bytes32 = _DOMAIN
+    if chain.id != _CHAIN:
+        domain = offers._domain(chain.id, ESCROW.address)
+    return keccak256(concat(0x1901, domain, struct_hash))
 
 
 @internal
 @view
 def _job_id(terms: IJobEscrow.Terms) -> bytes32:
-    return offers._typed(self._domain(), offers._terms_hash(terms))
-
-
-@internal
-@view
-def _ask_signer(provider: address, digest: bytes32, signature: Bytes[512]) -> address:
-    # An operator's key is known to the Registry, which is asked next anyway; only then comes the wallet.
-    key: address = signatures._key(digest, signature)
-    if key != empty(address):
-        if key == provider or staticcall REGISTRY.may_operate(provider, key):
-            return key
-    return signatures._signer(provider, digest, signature)
+    return self._typed(offers._terms_hash(terms))
 
 
 @internal
@@ -367,57 +384,37 @@ def _policy(terms: IJobEscrow.Terms) -> uint256:
 
 @internal
 @view
-def _ask_hash(ask: IJobEscrow.Ask) -> bytes32:
-    return offers._typed(self._domain(), offers._ask_hash(ask, TOKEN))
-
-
-@internal
-@view
-def _check_terms(terms: IJobEscrow.Terms):
-    self._check_form(terms)
-    assert block.timestamp <= (terms.w0 >> 56) & _M40, "terms: deadline is over"
-    assert self._is_near(terms), "terms: deadline too far"
-
-
-@internal
-@view
-def _is_near(terms: IJobEscrow.Terms) -> bool:
-    return (terms.w0 >> 56) & _M40 <= block.timestamp + _MAX_LIFE
-
-
-@internal
-@view
-def _check_form(terms: IJobEscrow.Terms):
+def _check_terms(terms: IJobEscrow.Terms, in_time: bool):
+    """
+    @dev Their form and, if that is wanted, that their final deadline is ahead and near enough.
+    """
+    deadline: uint256 = (terms.w0 >> 56) & _M40
     attempt_seconds: uint256 = terms.w7 >> 224
-    attempts: uint256 = (terms.w0 >> 16) & _M8
-    no_show_bps: uint256 = (terms.w0 >> 40) & _M16
-    assert (terms.w0 & _M16) | (terms.w5 & _M16) == 0, "terms: spare bits"
+    assert (terms.w0 | terms.w5) & _M16 == 0, "terms: spare bits"
     assert terms.w0 >> 96 != 0, "terms: requester is zero"
-    assert attempts != 0 and attempts <= _MAX_ATTEMPTS, "terms: bad max_attempts"
+    # SAFETY: where a range doesn't begin at zero, what is below it wraps to far above.
+    assert (unsafe_sub((terms.w0 >> 16) & _M8, 1) < _MAX_ATTEMPTS), "terms: bad max_attempts"
     assert (terms.w0 >> 24) & _M16 <= _BPS, "terms: bad tip_share_bps"
     assert (
-        no_show_bps >= _MIN_NO_SHOW_BPS and no_show_bps <= _MAX_NO_SHOW_BPS
+        unsafe_sub((terms.w0 >> 40) & _M16, _MIN_NO_SHOW_BPS) <= _MAX_NO_SHOW_BPS - _MIN_NO_SHOW_BPS
     ), "terms: bad no_show_bps"
-    assert (terms.w5 >> 96) & _M80 != 0, "terms: price_cap is zero"
-    assert terms.w5 >> 176 <= (terms.w5 >> 96) & _M80, "terms: start above cap"
+    price_cap: uint256 = (terms.w5 >> 96) & _M80
+    assert price_cap != 0, "terms: price_cap is zero"
+    assert terms.w5 >> 176 <= price_cap, "terms: start above cap"
     assert (terms.w6 >> 24) & _M32 != 0, "terms: ramp is zero"
-    assert attempt_seconds != 0 and attempt_seconds <= ATTEMPT_MAX, "terms: bad attempt_seconds"
+    assert unsafe_sub(attempt_seconds, 1) < ATTEMPT_MAX, "terms: bad attempt_seconds"
     assert (terms.w7 >> 192) & _M32 <= attempt_seconds, "terms: bad ack_seconds"
     assert (terms.w7 >> 160) & _M32 != 0, "terms: no units"
-    assert (terms.w6 >> 56) & _M40 <= (terms.w0 >> 56) & _M40, "terms: never valid"
+    assert (terms.w6 >> 56) & _M40 <= deadline, "terms: never valid"
+    if in_time:
+        assert block.timestamp <= deadline, "terms: deadline is over"
+        assert deadline <= unsafe_add(block.timestamp, _MAX_LIFE), "terms: deadline too far"
 
 
 @internal
 @pure
-def _check_ask(ask: IJobEscrow.Ask):
-    assert (ask.w0 & _M16) | (ask.w1 & _M16) | (ask.w5 & _M96) == 0, "match: spare bits in ask"
-
-
-@internal
-@pure
-def _is_counterparty(ask: IJobEscrow.Ask, requester: address, keeper: address) -> bool:
-    wanted: address = convert(ask.w5 >> 96, address)
-    return wanted == empty(address) or wanted == requester or wanted == keeper
+def _check_ask(w0_or_w1: uint256, w5: uint256):
+    assert (w0_or_w1 & _M16) | (w5 & _M96) == 0, "match: spare bits in ask"
 
 
 @internal
@@ -439,9 +436,6 @@ def _weigh(
     declined_at: uint256,
 ) -> Deal:
     deal: Deal = empty(Deal)
-    deal.requester = convert(terms.w0 >> 96, address)
-    deal.provider = convert(ask.w0 >> 96, address)
-    deal.price_cap = (terms.w5 >> 96) & _M80
     verifier: address = convert(terms.w1 >> 96, address)
     settings: uint256 = terms.w1 & _M96
     now: uint256 = block.timestamp
@@ -456,7 +450,7 @@ def _weigh(
     valid_from = max(valid_from, declined_at)
     if now > (terms.w0 >> 56) & _M40:
         ours |= _TOO_LATE
-    if not policies._is_enabled(policy):
+    if policy >> policies.ENABLED == 0:
         ours |= _STOPPED
     # SAFETY: 80 bits + 80 bits * 32 bits.
     deal.price = unsafe_add(ask.w1 >> 176, unsafe_mul((ask.w1 >> 96) & _M80, units))
@@ -466,32 +460,36 @@ def _weigh(
         deal.levy, lock_min, deal.window, deal.delay = staticcall IVerifier(verifier).quote(
             terms.program, units, settings, deal.price
         )
-    deal.lock = money._lock_required(
-        lock_min, (terms.w5 >> 16) & _M80, policies._keeper_fee(policy)
-    )
-    deal.charge = money._share(deal.price, policies._charge_bps(policy))
+    deal.lock = money._lock_required(lock_min, (terms.w5 >> 16) & _M80, policy & _M80)
+    deal.charge = money._share(deal.price, (policy >> policies.CHARGE) & _M16)
     limit: uint256 = money._ramp(
-        terms.w5 >> 176, deal.price_cap, valid_from, (terms.w6 >> 24) & _M32, now
+        terms.w5 >> 176, (terms.w5 >> 96) & _M80, valid_from, (terms.w6 >> 24) & _M32, now
     )
-    before_tip: uint256 = deal.price + deal.charge + deal.levy
-    if before_tip <= limit:
+    # The levy is the verifier's word: this sum is checked. SAFETY: the others have 80 + 32 bits.
+    before_tip: uint256 = unsafe_add(deal.price, deal.charge) + deal.levy
+    if before_tip > limit:
+        ours |= _PRICE
+    else:
+        saved: uint256 = unsafe_sub(limit, before_tip)  # SAFETY: just compared.
         deal.tip = money._tip(
-            limit - before_tip,
+            saved,
             terms.w6 >> 176,
             (terms.w0 >> 24) & _M16,
             (terms.w6 >> 96) & _M80,
             deal.price,
         )
-    if before_tip + deal.tip > limit:
-        ours |= _PRICE
+        if deal.tip > saved:
+            ours |= _PRICE
     deal.requester_bits = ours
 
     theirs: uint256 = 0
     expiry: uint256 = (ask.w0 >> 56) & _M40
-    if now > expiry or expiry > now + _MAX_LIFE:
+    # SAFETY: an expiry that is over wraps to far above.
+    if unsafe_sub(expiry, now) > _MAX_LIFE:
         theirs |= _EXPIRED
-    if not offers._runs(ask.programs, terms.program, program_proof):
-        theirs |= _PROGRAM
+    if ask.programs != terms.program or len(program_proof) != 0:
+        if not offers._runs(ask.programs, terms.program, program_proof):
+            theirs |= _PROGRAM
     if units > ask.w2 >> 224:
         theirs |= _UNITS
     if (terms.w7 >> 128) & _M32 > (ask.w2 >> 192) & _M32:
@@ -507,7 +505,9 @@ def _weigh(
     # An attempt can't outlive the bond: D is bounded for all, whatever the ask allows.
     if deal.window > deal.delay or deal.delay > min((ask.w2 >> 96) & _M32, DELAY_MAX):
         theirs |= _DELAY
-    if not self._is_counterparty(ask, deal.requester, keeper):
+    # Zero: anybody will do.
+    wanted: uint256 = ask.w5 >> 96
+    if wanted != 0 and wanted != terms.w0 >> 96 and wanted != convert(keeper, uint256):
         theirs |= _COUNTERPARTY
     deal.provider_bits = theirs
     return deal
@@ -530,34 +530,3 @@ def _refuse(ours: uint256, theirs: uint256):
     assert theirs & _LOCK == 0, "match: lock above ask"
     assert theirs & _DELAY == 0, "match: delay too long"
     assert theirs & _COUNTERPARTY == 0, "match: ask is for another"
-
-
-@internal
-@view
-def _record(
-    terms: IJobEscrow.Terms,
-    ask: IJobEscrow.Ask,
-    deal: Deal,
-    policy: uint256,
-    keeper: address,
-    signer: address,
-    declines: uint256,
-    excluded: uint256,
-) -> IJobEscrow.Record:
-    return IJobEscrow.Record(
-        w0=(terms.w0 >> 96 << 96) | (deal.price << 16) | ((terms.w0 >> 40) & _M16),
-        w1=(ask.w0 >> 96 << 96)
-        | (deal.lock << 16)
-        | (ask.w0 >> 16 & _M8) << 8
-        | (terms.w0 >> 16 & _M8) << 4
-        | declines,
-        w2=(convert(keeper, uint256) << 96) | (deal.tip << 16) | policies._charge_bps(policy),
-        w3=terms.w1,
-        w4=(deal.price_cap << 176) | (deal.levy << 96) | (terms.w5 >> 16 & _M80) << 16,
-        w5=(policies._keeper_fee(policy) << 176)
-        | (block.timestamp << 136)
-        | (terms.w0 >> 56 & _M40) << 96
-        | (terms.w7 >> 192 & _M32) << 64,
-        excluded=excluded,
-        w7=(convert(signer, uint256) << 96) | (deal.window << 64),
-    )

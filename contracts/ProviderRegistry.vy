@@ -309,9 +309,20 @@ def engage(
     @param lane The ask's lane.
     @param count How many places, at least 1.
     """
-    self._check_escrow()
+    if msg.sender != ESCROW:
+        self._refuse_caller()
     word: uint256 = book.words[provider]
-    bits: uint256 = self._unmet(requirement, provider, node, word, count)
+    # As `_unmet`, without a call between.
+    bits: uint256 = requirements._unmet(
+        requirement,
+        book.nodes[provider][node],
+        word,
+        node,
+        count,
+        block.timestamp,
+        HEARTBEAT_TTL,
+        HALF_LIFE,
+    )
     if bits != 0:
         requirements._refuse(bits)
     bits = self._ask_unmet(provider, signer, epoch, lane, word)
@@ -342,7 +353,8 @@ def disengage(
     @param count How many, at most the node's running jobs.
     @return Who is to be paid for the provider.
     """
-    self._check_escrow()
+    if msg.sender != ESCROW:
+        self._refuse_caller()
     word: uint256 = book.words[provider]
     # INVARIANT: places are given back once.
     assert (
@@ -365,6 +377,8 @@ def disengage(
         word = words._with_declines(word, count)
 
     book.words[provider] = word
+    if (word >> words.AT_HAS_PAYOUT) & 1 == 0:
+        return provider
     return book._payout(provider, word)
 
 
@@ -442,9 +456,9 @@ def _sweep(provider: address):
 
 
 @internal
-@view
-def _check_escrow():
-    assert msg.sender == ESCROW, "registry: not the escrow"
+@pure
+def _refuse_caller():
+    raise "registry: not the escrow"
 
 
 @internal
@@ -472,8 +486,9 @@ def _ask_unmet(
     bits: uint256 = 0
     if signer != provider and signer != book._operator(provider):
         bits |= _SIGNER
-    if words._epoch(word) != epoch:
+    if (word >> words.AT_EPOCH) & words.M20 != epoch:
         bits |= _EPOCH
-    if lane >= words.LANES or (words._revoked_lanes(word) >> lane) & 1 != 0:
+    # SAFETY: a lane is below 16 when its bit is looked at.
+    if lane >= words.LANES or (word >> unsafe_add(words.AT_LANES, lane)) & 1 != 0:
         bits |= _LANE
     return bits

@@ -52,6 +52,7 @@ exports: (
     registered.REGISTRY,
 )
 
+_M80: constant(uint256) = 2**80 - 1
 _AUTHORISE_TYPE: constant(bytes32) = keccak256(
     "Authorise(address account,uint256 books,bool allowed,uint256 nonce,uint256 deadline)"
 )
@@ -322,7 +323,9 @@ def pledge(payer: address, held: uint256, payment: uint256, locker: address, loc
     @param locker The account whose stake is put aside; must have authorised the book.
     @param lock Token units from what is free of `locker`.
     """
-    index: uint256 = registered._index(msg.sender)
+    index: uint256 = 0
+    if msg.sender != registered.ESCROW:
+        index = registered._index(msg.sender)
     moves._pay_in(payer, index, held, payment)
     moves._lock(locker, index, lock, payment)
 
@@ -360,11 +363,19 @@ def settle(
     @param second_amount Token units to what is free of `second`.
     @param sunk Token units to the sink.
     """
-    index: uint256 = registered._index(msg.sender)
-    assert kept == 0 or index == 0, "vault: only book 0 keeps"
-    moves._require_conserved(
-        out, back, kept, to_free, to_reserved, first_amount, second_amount, sunk
+    index: uint256 = 0
+    if msg.sender != registered.ESCROW:
+        index = registered._index(msg.sender)
+        assert kept == 0 or index == 0, "vault: only book 0 keeps"
+    # INVARIANT: money is conserved.
+    # SAFETY: sums of amounts of at most 80 bits; if one is larger the first half fails anyway, as no
+    # amount above 80 bits can be there.
+    ours: uint256 = unsafe_add(unsafe_add(back, kept), unsafe_add(to_free, to_reserved))
+    others: uint256 = unsafe_add(unsafe_add(first_amount, second_amount), sunk)
+    largest: uint256 = (
+        out | back | kept | to_free | to_reserved | first_amount | second_amount | sunk
     )
+    assert (largest <= _M80 and out == unsafe_add(ours, others)), "vault: out differs from in"
     # What goes out goes before anything comes in: no lane holds what isn't there.
     moves._take(account, index, out, back, kept)
     if to_free | to_reserved != 0:
@@ -373,7 +384,8 @@ def settle(
         moves._give(first, first_amount)
     if second_amount != 0:
         moves._give(second, second_amount)
-    accounts._sink(sunk)
+    if sunk != 0:
+        accounts._sink(sunk)
 
 
 # ---- internal

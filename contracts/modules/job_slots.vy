@@ -19,10 +19,15 @@ CANCELLED: constant(uint256) = 7
 # Claimed, and its verifier wants to be asked before it is final.
 CONTESTED: constant(uint256) = 8
 
+# Where the fields begin, and the mask of the lowest. Who is on every job's path takes them out by hand:
+# a call of an internal function costs more than the shift in it.
+STATE: constant(uint256) = 248
+ATTEMPT: constant(uint256) = 244
+TIME: constant(uint256) = 204
+DIGEST: constant(uint256) = 2**204 - 1
+
 _M4: constant(uint256) = 2**4 - 1
-_M40: constant(uint256) = 2**40 - 1
 _M80: constant(uint256) = 2**80 - 1
-_M204: constant(uint256) = 2**204 - 1
 
 # job id => word
 slots: HashMap[bytes32, uint256]
@@ -30,32 +35,17 @@ slots: HashMap[bytes32, uint256]
 
 @internal
 @pure
-def _word(state: uint256, attempt: uint256, time: uint256, digest: uint256) -> uint256:
-    return (state << 248) | (attempt << 244) | (time << 204) | digest
+def _open(attempts: uint256, time: uint256, digest: uint256) -> uint256:
+    return (OPEN << STATE) | (attempts << ATTEMPT) | (time << TIME) | digest
 
 
 @internal
 @pure
-def _state(word: uint256) -> uint256:
-    return word >> 248
-
-
-@internal
-@pure
-def _attempt(word: uint256) -> uint256:
-    return (word >> 244) & _M4
-
-
-@internal
-@pure
-def _time(word: uint256) -> uint256:
-    return (word >> 204) & _M40
-
-
-@internal
-@pure
-def _digest(word: uint256) -> uint256:
-    return word & _M204
+def _closed(word: uint256, state: uint256) -> uint256:
+    """
+    @dev The word of a job that has ended: its number of attempts stays.
+    """
+    return (state << STATE) | (((word >> ATTEMPT) & _M4) << ATTEMPT)
 
 
 @internal

@@ -36,13 +36,13 @@ def _depth_of(leaves: uint256) -> uint256:
 @internal
 @pure
 def _row_leaf(row: Bytes[1024]) -> bytes32:
-    return keccak256(concat(x"00", row))
+    return keccak256(concat(0x00, row))
 
 
 @internal
 @pure
 def _param_leaf(word: uint256) -> bytes32:
-    return keccak256(concat(x"02", convert(word, bytes32)))
+    return keccak256(concat(0x02, convert(word, bytes32)))
 
 
 @internal

@@ -44,6 +44,16 @@ def _head(program: bytes32) -> uint256:
 
 
 @internal
+@view
+def _limits(program: bytes32) -> (uint256, uint256):
+    """
+    @return The most units of a job, and the bytes of all outputs of one.
+    """
+    head: uint256 = self._head(program)
+    return head & _M16, (head >> 16) & _M16
+
+
+@internal
 @pure
 def _op_count(head: uint256) -> uint256:
     return head >> 48
@@ -79,7 +89,7 @@ def _output_bytes(row_words: uint256, op_index: uint256) -> uint256:
 @internal
 @pure
 def _operator_leaf(operator: IFaultProof.Operator) -> bytes32:
-    return keccak256(concat(x"01", abi_encode(operator)))
+    return keccak256(concat(0x01, abi_encode(operator)))
 
 
 @internal

@@ -44,12 +44,6 @@ def _domain(chain_id: uint256, escrow: address) -> bytes32:
 
 @internal
 @pure
-def _typed(domain: bytes32, struct_hash: bytes32) -> bytes32:
-    return keccak256(concat(x"1901", domain, struct_hash))
-
-
-@internal
-@pure
 def _terms_hash(terms: IJobEscrow.Terms) -> bytes32:
     return keccak256(
         abi_encode(

@@ -8,6 +8,10 @@
      matched is never touched: every match takes its own copy.
 """
 
+# Where the fields of a policy begin that aren't the lowest.
+ENABLED: constant(uint256) = 255
+CHARGE: constant(uint256) = 80
+
 _M16: constant(uint256) = 2**16 - 1
 _M80: constant(uint256) = 2**80 - 1
 # The charge is at most 2 % of a price.
@@ -22,19 +26,19 @@ _proposals: HashMap[address, uint256]
 @internal
 @pure
 def _pack(is_enabled: bool, charge_bps: uint256, keeper_fee: uint256) -> uint256:
-    return (convert(is_enabled, uint256) << 255) | (charge_bps << 80) | keeper_fee
+    return (convert(is_enabled, uint256) << ENABLED) | (charge_bps << CHARGE) | keeper_fee
 
 
 @internal
 @pure
 def _is_enabled(policy: uint256) -> bool:
-    return policy >> 255 == 1
+    return policy >> ENABLED == 1
 
 
 @internal
 @pure
 def _charge_bps(policy: uint256) -> uint256:
-    return (policy >> 80) & _M16
+    return (policy >> CHARGE) & _M16
 
 
 @internal

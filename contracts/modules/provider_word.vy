@@ -22,38 +22,31 @@ LANES: constant(uint256) = 16
 MAX_EPOCH: constant(uint256) = 2**20 - 1
 MAX_WEIGHT: constant(uint256) = 2**40 - 1
 
+# Where fields begin, the masks of some, and both fields at the top of a provider that is active and
+# available. Who is on every job's path takes these by hand: a call of an internal function costs more
+# than the shift in it.
+AT_AVAILABLE: constant(uint256) = 253
+AT_HAS_PAYOUT: constant(uint256) = 252
+AT_EPOCH: constant(uint256) = 232
+AT_LANES: constant(uint256) = 216
+AT_LAST_SEEN: constant(uint256) = 184
+AT_ACTIVE: constant(uint256) = 136
+AT_GOOD: constant(uint256) = 40
+LIVE: constant(uint256) = 3
+M6: constant(uint256) = 2**6 - 1
+M20: constant(uint256) = 2**20 - 1
+M32: constant(uint256) = 2**32 - 1
+M40: constant(uint256) = 2**40 - 1
+
 _STATUS: constant(uint256) = 254
-_AVAILABLE: constant(uint256) = 253
-_HAS_PAYOUT: constant(uint256) = 252
-_EPOCH: constant(uint256) = 232
-_LANES: constant(uint256) = 216
-_LAST_SEEN: constant(uint256) = 184
-_ACTIVE: constant(uint256) = 136
 _COMPLETIONS: constant(uint256) = 116
 _FAULTS: constant(uint256) = 104
 _NO_SHOWS: constant(uint256) = 92
 _DECLINES: constant(uint256) = 80
-_GOOD: constant(uint256) = 40
 
-# Both fields at the top, of a provider that is active and available.
-_LIVE: constant(uint256) = 3
-
-_M6: constant(uint256) = 2**6 - 1
 _M12: constant(uint256) = 2**12 - 1
 _M16: constant(uint256) = 2**16 - 1
-_M20: constant(uint256) = 2**20 - 1
-_M32: constant(uint256) = 2**32 - 1
-_M40: constant(uint256) = 2**40 - 1
 _M48: constant(uint256) = 2**48 - 1
-
-
-@internal
-@pure
-def _is_live(word: uint256) -> bool:
-    """
-    @dev Active and available: what a match wants, in one comparison.
-    """
-    return word >> _AVAILABLE == _LIVE
 
 
 @internal
@@ -65,44 +58,44 @@ def _status(word: uint256) -> uint256:
 @internal
 @pure
 def _is_available(word: uint256) -> bool:
-    return (word >> _AVAILABLE) & 1 == 1
+    return (word >> AT_AVAILABLE) & 1 == 1
 
 
 @internal
 @pure
 def _has_payout(word: uint256) -> bool:
-    return (word >> _HAS_PAYOUT) & 1 == 1
+    return (word >> AT_HAS_PAYOUT) & 1 == 1
 
 
 @internal
 @pure
 def _epoch(word: uint256) -> uint256:
-    return (word >> _EPOCH) & _M20
+    return (word >> AT_EPOCH) & M20
 
 
 @internal
 @pure
 def _revoked_lanes(word: uint256) -> uint256:
-    return (word >> _LANES) & _M16
+    return (word >> AT_LANES) & _M16
 
 
 @internal
 @pure
 def _last_seen(word: uint256) -> uint256:
-    return (word >> _LAST_SEEN) & _M32
+    return (word >> AT_LAST_SEEN) & M32
 
 
 @internal
 @pure
 def _active(word: uint256, node: uint256) -> uint256:
     # SAFETY: a node out of range reads some other bits; its own word is zero, so it has no capacity.
-    return (word >> unsafe_add(_ACTIVE, unsafe_mul(6, node))) & _M6
+    return (word >> unsafe_add(AT_ACTIVE, unsafe_mul(6, node))) & M6
 
 
 @internal
 @pure
 def _has_active(word: uint256) -> bool:
-    return (word >> _ACTIVE) & _M48 != 0
+    return (word >> AT_ACTIVE) & _M48 != 0
 
 
 @internal
@@ -117,7 +110,7 @@ def _total_active(word: uint256) -> uint256:
 @internal
 @pure
 def _completions(word: uint256) -> uint256:
-    return (word >> _COMPLETIONS) & _M20
+    return (word >> _COMPLETIONS) & M20
 
 
 @internal
@@ -141,13 +134,13 @@ def _declines(word: uint256) -> uint256:
 @internal
 @pure
 def _good(word: uint256) -> uint256:
-    return (word >> _GOOD) & _M40
+    return (word >> AT_GOOD) & M40
 
 
 @internal
 @pure
 def _bad(word: uint256) -> uint256:
-    return word & _M40
+    return word & M40
 
 
 @internal
@@ -159,13 +152,13 @@ def _with_status(word: uint256, status: uint256) -> uint256:
 @internal
 @pure
 def _with_available(word: uint256, is_available: bool) -> uint256:
-    return (word & ~(1 << _AVAILABLE)) | (convert(is_available, uint256) << _AVAILABLE)
+    return (word & ~(1 << AT_AVAILABLE)) | (convert(is_available, uint256) << AT_AVAILABLE)
 
 
 @internal
 @pure
 def _with_payout(word: uint256, has_payout: bool) -> uint256:
-    return (word & ~(1 << _HAS_PAYOUT)) | (convert(has_payout, uint256) << _HAS_PAYOUT)
+    return (word & ~(1 << AT_HAS_PAYOUT)) | (convert(has_payout, uint256) << AT_HAS_PAYOUT)
 
 
 @internal
@@ -174,7 +167,7 @@ def _with_lane_revoked(word: uint256, lane: uint256) -> uint256:
     """
     @dev Wants lane < LANES.
     """
-    return word | (1 << unsafe_add(_LANES, lane))
+    return word | (1 << unsafe_add(AT_LANES, lane))
 
 
 @internal
@@ -188,7 +181,7 @@ def _with_next_epoch(word: uint256) -> uint256:
     if epoch == MAX_EPOCH:
         return word
     # SAFETY: below the maximum, so nothing carries into the next field.
-    return unsafe_add(word & ~(_M16 << _LANES), 1 << _EPOCH)
+    return unsafe_add(word & ~(_M16 << AT_LANES), 1 << AT_EPOCH)
 
 
 @internal
@@ -198,7 +191,7 @@ def _with_taken(word: uint256, node: uint256, count: uint256) -> uint256:
     @dev Wants node < NODES and active + count <= 63.
     """
     # SAFETY: the sum fits the node's field, so nothing carries.
-    return unsafe_add(word, count << unsafe_add(_ACTIVE, unsafe_mul(6, node)))
+    return unsafe_add(word, count << unsafe_add(AT_ACTIVE, unsafe_mul(6, node)))
 
 
 @internal
@@ -208,15 +201,15 @@ def _with_given_back(word: uint256, node: uint256, count: uint256) -> uint256:
     @dev Wants node < NODES and count <= active.
     """
     # SAFETY: the node's field is not below count, so nothing is borrowed.
-    return unsafe_sub(word, count << unsafe_add(_ACTIVE, unsafe_mul(6, node)))
+    return unsafe_sub(word, count << unsafe_add(AT_ACTIVE, unsafe_mul(6, node)))
 
 
 @internal
 @pure
 def _with_completions(word: uint256, count: uint256) -> uint256:
     # SAFETY: count is at most 63.
-    total: uint256 = min(_M20, unsafe_add(self._completions(word), count))
-    return (word & ~(_M20 << _COMPLETIONS)) | (total << _COMPLETIONS)
+    total: uint256 = min(M20, unsafe_add((word >> _COMPLETIONS) & M20, count))
+    return (word & ~(M20 << _COMPLETIONS)) | (total << _COMPLETIONS)
 
 
 @internal
@@ -246,7 +239,7 @@ def _with_bad(word: uint256, bad: uint256) -> uint256:
     """
     @dev Wants bad <= MAX_WEIGHT.
     """
-    return (word & ~_M40) | bad
+    return (word & ~M40) | bad
 
 
 @internal
@@ -256,5 +249,5 @@ def _with_seen(word: uint256, now: uint256, good: uint256, bad: uint256) -> uint
     @dev Both weights as of `now`. Wants them at most MAX_WEIGHT.
     """
     # After 2106 the clock of the word stands still: providers turn stale, running jobs still end.
-    rest: uint256 = word & ~((_M32 << _LAST_SEEN) | (_M40 << _GOOD) | _M40)
-    return rest | (min(now, _M32) << _LAST_SEEN) | (good << _GOOD) | bad
+    rest: uint256 = word & ~((M32 << AT_LAST_SEEN) | (M40 << AT_GOOD) | M40)
+    return rest | (min(now, M32) << AT_LAST_SEEN) | (good << AT_GOOD) | bad

@@ -86,10 +86,17 @@ def _seen(word: uint256, more_good: uint256, now: uint256, half_life: uint256) -
     """
     @dev The word after a sign of life that adds to the good weight, or adds nothing.
     """
-    good: uint256 = 0
-    bad: uint256 = 0
-    good, bad = self._weights(word, now, half_life)
-    return words._with_seen(word, now, self._add(good, more_good), bad)
+    elapsed: uint256 = now - ((word >> words.AT_LAST_SEEN) & words.M32)
+    good: uint256 = (word >> words.AT_GOOD) & words.M40
+    bad: uint256 = word & words.M40
+    # Most providers have no fault: nothing to decay.
+    if good != 0:
+        good = self._decay(good, elapsed, half_life)
+    if bad != 0:
+        bad = self._decay(bad, elapsed, half_life)
+    # SAFETY: both are capped at 40 bits before they are added.
+    good = min(unsafe_add(good, min(more_good, words.MAX_WEIGHT)), words.MAX_WEIGHT)
+    return words._with_seen(word, now, good, bad)
 
 
 @internal

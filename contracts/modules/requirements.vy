@@ -54,24 +54,6 @@ def _unmet(
     @param word The provider's word.
     @param node Index of the node, and `node_word` what it is; zero if there is none.
     """
-    bits: uint256 = self._node_bits(requirement, node_word)
-    if not words._is_live(word):
-        if words._status(word) != words.ACTIVE:
-            bits |= NOT_ACTIVE
-        if not words._is_available(word):
-            bits |= UNAVAILABLE
-    if now > words._last_seen(word) + heartbeat_ttl:
-        bits |= STALE
-    if words._active(word, node) + count > (node_word >> 200) & _M8:
-        bits |= CAPACITY
-    if requirement & _RECORD != 0:
-        bits |= self._record_bits(requirement, word, now, half_life)
-    return bits
-
-
-@internal
-@pure
-def _node_bits(requirement: uint256, node_word: uint256) -> uint256:
     bits: uint256 = 0
     if (node_word >> 200) & _M8 == 0:
         bits |= NO_NODE
@@ -92,6 +74,20 @@ def _node_bits(requirement: uint256, node_word: uint256) -> uint256:
         bits |= ATTESTATION
     if (node_word >> 152) & _M32 < (requirement >> 56) & _M32:
         bits |= BENCHMARK
+    # The fields at the top in one comparison. SAFETY: below, 32 bits and a year; a bit's place.
+    if word >> words.AT_AVAILABLE != words.LIVE:
+        if words._status(word) != words.ACTIVE:
+            bits |= NOT_ACTIVE
+        if not words._is_available(word):
+            bits |= UNAVAILABLE
+    if now > unsafe_add((word >> words.AT_LAST_SEEN) & words.M32, heartbeat_ttl):
+        bits |= STALE
+    # As in `words._active`: of a node out of range, whose own word is zero, these are some other bits.
+    active: uint256 = (word >> unsafe_add(words.AT_ACTIVE, unsafe_mul(6, node))) & words.M6
+    if active + count > (node_word >> 200) & _M8:
+        bits |= CAPACITY
+    if requirement & _RECORD != 0:
+        bits |= self._record_bits(requirement, word, now, half_life)
     return bits
 
 

@@ -66,5 +66,6 @@ def _key(digest: bytes32, signature: Bytes[512]) -> address:
     s: uint256 = extract32(signature, 32, output_type=uint256)
     if s > _HALF_ORDER:
         return empty(address)
-    v: uint256 = convert(slice(signature, 64, 1), uint256)
+    # The word that ends with the last byte.
+    v: uint256 = extract32(signature, 33, output_type=uint256) & 255
     return ecrecover(digest, v, extract32(signature, 0, output_type=uint256), s)

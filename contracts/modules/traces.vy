@@ -26,7 +26,7 @@ def _root(trace: Bytes[24576], units: uint256, op_count: uint256, row_words: uin
         size: uint256 = models._output_bytes(row_words, op_index)
         leaves: DynArray[bytes32, 256] = []
         for _: uint256 in range(units, bound=256):
-            leaves.append(keccak256(concat(x"00", slice(trace, at, size))))
+            leaves.append(keccak256(concat(0x00, slice(trace, at, size))))
             at = unsafe_add(at, size)
         roots.append(merkle._root(leaves))
     return merkle._root(roots)

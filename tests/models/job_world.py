@@ -121,16 +121,22 @@ class Job:
         """When the decline that opened it was."""
         return self.time >> 2 if self.state == OPEN else 0
 
-    def edges(self, delay_max: int) -> list[int]:
-        """The last seconds of all that can still run out."""
+    def edges(self, delay_max: int) -> list[tuple[int, tuple[str, ...]]]:
+        """The last seconds of all that can still run out, with the moves for which it matters."""
         terms = self.terms
         if self.state in (NONE, OPEN):
-            return [terms.final_deadline]
+            return [(terms.final_deadline, ("close", "match"))]
         if self.state == MATCHED:
-            return [self.running.matched_at + terms.ack_seconds, self.time, terms.final_deadline]
+            ack = self.running.matched_at + terms.ack_seconds
+            return [(ack, ("decline",)), (self.time, ("expire", "claim"))]
         if self.is_claimed:
             window = self.time + self.running.window
-            return [window, self.ruling[1], self.time + delay_max + VOID_GRACE]
+            grace = self.time + delay_max + VOID_GRACE
+            return [
+                (window, ("finalise", "contest")),
+                (self.ruling[1], ("finalise",)),
+                (grace, ("void",)),
+            ]
         return []
 
 

@@ -184,6 +184,18 @@ class JobMachine(RuleBasedStateMachine):
         else:
             getattr(market, move)(job)
 
+    @rule(number=numbers, deal=deals)
+    def try_again(self, number: int, deal: tuple[int, int, int]) -> None:
+        """A job that opened again: not with a provider that failed, then with one that hasn't."""
+        found = [job for job in self.world.jobs if job.state == OPEN and job.excluded]
+        if found:
+            job, names = found[number % len(found)], self.market.names
+            failed = [names.index(exclusion.provider) for exclusion in job.excluded]
+            self.market.match(job, failed[number % len(failed)], *deal[1:])
+            others = [provider for provider in range(3) if provider not in failed]
+            if others:
+                self.market.match(job, others[number % len(others)], *deal[1:])
+
     @rule(number=numbers, field=st.sampled_from(["price", "lock", "levy", "tip", "price_cap"]))
     def lie(self, number: int, field: str) -> None:
         """No move takes a record that is off by a unit, or anyone but the provider as provider."""
@@ -212,23 +224,17 @@ class JobMachine(RuleBasedStateMachine):
         Until the last second of something, or the one after; what is near comes first. Then comes
         a move for which that makes the difference.
         """
-        now, delay_max = self.market.now, self.world.delay_max
-        edges = [
-            (edge, place)
-            for place, job in enumerate(self.world.jobs)
-            for edge in job.edges(delay_max)
-            if edge > now
-        ]
-        if not edges:
-            return
-        edge, place = sorted(edges)[min(rank, len(edges) - 1)]
-        job = self.world.jobs[place]
-        self.market.wait_until(edge + late)
-        if job.state == MATCHED:
-            moves = ("expire", "claim", "decline")
-        else:
-            moves = ("finalise", "void", "contest") if job.is_claimed else ("close", "match")
-        self.make(moves[number % len(moves)], job, number, deal)
+        now = self.market.now
+        edges = sorted((e for e in self.edges() if e[0] > now), key=lambda edge: edge[0])
+        if edges:
+            second, moves, job = edges[min(rank, len(edges) - 1)]
+            self.market.wait_until(second + late)
+            self.make(moves[number % len(moves)], job, number, deal)
+
+    def edges(self) -> list[tuple[int, tuple[str, ...], Job]]:
+        """The last seconds of everything, the moves for which that matters, and of which job."""
+        jobs, delay_max = self.world.jobs, self.world.delay_max
+        return [(*edge, job) for job in jobs for edge in job.edges(delay_max)]
 
     @rule(who=st.integers(0, 5), part=st.integers(-8, 8))
     def move_money(self, who: int, part: int) -> None:
@@ -332,8 +338,9 @@ class JobMachine(RuleBasedStateMachine):
 
     def wait_for_all(self) -> None:
         """Until all that can run out has run out."""
-        edges = [edge for job in self.world.jobs for edge in job.edges(self.world.delay_max)]
-        self.market.wait_until(max(edges, default=0) + 1)
+        last = max((second for second, _, _ in self.edges()), default=0)
+        deadlines = max(job.terms.final_deadline for job in self.world.jobs)
+        self.market.wait_until(max(last, deadlines) + 1)
 
     def end(self, job: Job) -> None:
         anyone = ("finalise", "refute", "expire", "void", "close")

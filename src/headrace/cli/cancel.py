@@ -2,6 +2,7 @@
 
 import click
 
+from headrace.chain.views import JobState
 from headrace.cli.answer import Answer
 from headrace.cli.app import command
 from headrace.cli.ledger import read_ledger
@@ -23,6 +24,9 @@ def cancel(session: Session, job: str) -> Answer:
     ledger = read_ledger(session)
     job_id = ledger.find(job)
     found, bid = ledger.job(job_id), ledger.bids().get(job_id)
+    if found is not None and found.state != JobState.OPEN:
+        # Said here, because an earlier `cancel` of the same job would be taken for this one.
+        raise Rejected("escrow: job is not open")
     if found is None and (bid is None or job_id in ledger.jobs.revoked):
         raise Rejected("it was only signed, and is revoked already")
     if found is None and bid is not None and bid.inputs:

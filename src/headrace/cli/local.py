@@ -157,13 +157,18 @@ class Processes:
         """Where a process writes."""
         return self.folder / f"{name}.log"
 
-    def check(self) -> None:
-        """HeadraceError, with the end of its log, if one has ended by itself."""
-        for name, process in self.running.items():
-            if process.poll() is not None:
+    def check(self) -> list[str]:
+        """
+        The names of those that have ended as they should, and are forgotten. HeadraceError, with
+        the end of its log, if one has failed.
+        """
+        ended = [name for name, process in self.running.items() if process.poll() is not None]
+        for name in ended:
+            if self.running.pop(name).returncode:
                 tail = self.log_of(name).read_text(errors="replace").strip().splitlines()[-1:]
                 said = f": {tail[0][:500]}" if tail else ""
-                raise HeadraceError(f"{name} has ended{said} (see {self.log_of(name)})")
+                raise HeadraceError(f"{name} has failed{said} (see {self.log_of(name)})")
+        return ended
 
     def stop(self) -> None:
         """End all that run, the last one started first."""

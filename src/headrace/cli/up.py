@@ -94,7 +94,8 @@ def up(session: Session, port: int) -> None:
                 _start_daemons(place, rpc, processes, chosen)
             _ready(place, rpc, processes).emit(session.is_json)
             while True:
-                processes.check()
+                for name in processes.check():
+                    session.say(f"{name} has ended")
                 time.sleep(0.5)
         except KeyboardInterrupt:
             session.say("stopping")

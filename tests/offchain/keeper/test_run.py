@@ -19,6 +19,7 @@ from tests.offchain.keeper.stage import EAGER, Crash, Line, Stage, member
 from tests.system import (
     CANCELLED,
     CLAIMED,
+    ESCROW_BOOK,
     EXPIRED,
     FINAL,
     MATCHED,
@@ -142,17 +143,24 @@ def test_a_no_show_is_ended_and_the_job_goes_to_another_provider(stage, system):
     assert (system.job(terms).state, stage.count("Expired")) == (EXPIRED, 2)
 
 
-def test_a_declined_job_goes_to_another_provider(stage, system):
+def test_a_declined_job_goes_to_another_provider_on_a_ramp_that_starts_anew(stage, system, caplog):
     stage.ask(1, 2 * UNIT)
-    terms = system.post(stage.terms(price_start=10 * UNIT))
+    # From 4 tokens to 10 in a thousand seconds.
+    terms = system.post(stage.terms(ack_seconds=900))
     keeper = stage.keeper()
     stage.rounds(keeper)
     (attempt,) = stage.running(keeper._context, terms)
-    system.decline(attempt)
-    second = stage.ask(2, 2 * UNIT)
+    system.chain.travel(800)
+    declined = system.decline(attempt).timestamp
+    second = stage.ask(2, 6 * UNIT)
+    stage.rounds(keeper)
+    assert (system.job(terms).state, stage.sent()) == (OPEN, 1)
+    system.chain.next_time(declined + 500)
+    stage.mine()
     stage.rounds(keeper)
     (again,) = stage.running(keeper._context, terms)
     assert (again.record.provider, again.number, stage.sent()) == (second.provider, 1, 2)
+    assert said(caplog) == []
 
 
 def test_a_job_that_nobody_took_is_closed_after_its_deadline(stage, system):
@@ -269,15 +277,16 @@ def test_an_ask_that_binds_nobody_is_never_sent(stage, system):
     assert (attempt.record.provider, stage.sent()) == (good.provider, 1)
 
 
-def test_a_revoked_bid_is_not_sent_nor_one_without_funds(stage, system):
+def test_a_revoked_bid_is_not_sent_nor_one_without_funds(stage, system, caplog):
     stage.ask(1)
-    stage.bid(stage.terms())
-    poor = system.requesters[1]
+    revoked, poor, closed = system.requesters[:3]
+    for requester in (revoked, poor, closed):
+        stage.bid(stage.terms(requester=requester.address))
+    system.escrow.revoke_bids(sender=revoked)
     system.vault.withdraw(system.parameters.funds, poor, sender=poor)
-    stage.bid(stage.terms(requester=poor.address))
-    system.escrow.revoke_bids(sender=system.requesters[0])
+    system.vault.revoke(ESCROW_BOOK, sender=closed)
     stage.rounds(stage.keeper())
-    assert stage.sent() == 0
+    assert (stage.sent(), said(caplog)) == (0, [])
 
 
 @pytest.mark.parametrize("inputs", [(), INPUTS])

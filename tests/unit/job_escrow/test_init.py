@@ -34,6 +34,8 @@ def test_fixes_partners_and_bounds(system: System) -> None:
     [
         ({"owner": ZERO_ADDRESS}, "escrow: owner is zero"),
         ({"timelock": 30 * DAY + 1}, "escrow: timelock too long"),
+        ({"vault": "0x" + "11" * 20}, "escrow: partner has no code"),
+        ({"registry": "0x" + "11" * 20}, "escrow: partner has no code"),
     ],
 )
 def test_refuses(system: System, changes: dict[str, Any], reason: str) -> None:
