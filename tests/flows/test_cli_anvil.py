@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 
 from headrace.chain.rpc import Rpc
+from headrace.cli.show import Money
 from tests.harness import ROOT
+from tests.offchain.cli.players import run_cli
 
 PASSPHRASE = "open sesame"
+USD = Money(6, "tUSD")
 HEADRACE = [sys.executable, "-m", "headrace.cli"]
 
 
@@ -48,24 +51,16 @@ class Town:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a home folder, who uses the command line as a process of its own."""
+    """Somebody with a home folder, who uses the command line."""
 
     town: Town
     home: Path
 
     def run(self, *arguments: str, code: int = 0) -> Any:
         """`headrace ARGUMENTS --json`: the document."""
-        done = subprocess.run(
-            [*HEADRACE, *arguments, "--json"],
-            env=self.town.environment(self.home),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == code, f"{arguments}: {done}"
-        assert "Traceback" not in done.stderr
-        return json.loads(done.stdout)
+        said = run_cli(*arguments, "--json", environment=self.town.environment(self.home))
+        assert said.code == code, f"{arguments}: {said}"
+        return said.data
 
 
 @pytest.fixture
@@ -169,8 +164,8 @@ def test_from_nothing_to_withdrawn_money(town: Town, tmp_path: Path) -> None:
         # The bill is what is missing.
         bills = [ada.run("invoice", job) for job in (posted, signed)]
         free = ada.run("earnings")["free"]
-        spent = sum(round(float(bill["total"]) * 10**6) for bill in bills)
-        assert round(float(free) * 10**6) == 20 * 10**6 - spent
+        spent = sum(USD.parse(bill["total"], "total") for bill in bills)
+        assert USD.parse(free, "free") == USD.parse("20", "deposit") - spent
         earned = bob.run("earnings")
         assert (earned["final_jobs"], earned["earned"], earned["completions"]) == (2, "0.76", 2)
         assert earned["free"] == "100.76"

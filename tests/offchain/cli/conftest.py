@@ -1,6 +1,5 @@
 """The command line against a node of its own, which makes a block for every transaction."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,17 +39,12 @@ def deployed(clock: Clock, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No settings of the person who runs the tests; the logs' set-up is put back."""
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings of the person who runs the tests."""
     for name in ("HOME", "RPC_URL", "RPC_URL_FILE", "MANIFEST", "STORE", "BOARD", "ACCOUNT"):
         monkeypatch.delenv(f"HEADRACE_{name}", raising=False)
     for name in ("PASSPHRASE", "PASSPHRASE_FILE", "LOG_LEVEL"):
         monkeypatch.delenv(f"HEADRACE_{name}", raising=False)
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture

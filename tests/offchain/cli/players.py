@@ -1,6 +1,7 @@
 """People with a home folder each, who use the command line, and what others do meanwhile."""
 
 import json
+import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,7 +124,14 @@ class Player:
 def run_cli(*arguments: str, environment: dict[str, str], stdin: str | None = None) -> Said:
     """`headrace ARGUMENTS` in this process."""
     runner = CliRunner(mix_stderr=False, env=environment)
-    result = runner.invoke(cli, list(arguments), input=stdin)
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        result = runner.invoke(cli, list(arguments), input=stdin)
+    finally:
+        # The command sent all logs to the runner's own stderr, which is closed by now.
+        root.handlers[:] = handlers
+        root.setLevel(level)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Said(result.exit_code, result.stdout, result.stderr)

@@ -188,6 +188,19 @@ def test_several_processes_never_see_half_a_blob(store: BlobStore) -> None:
     assert len(files(store)) == 1
 
 
+def test_the_shape_that_an_input_says_it_has(store: BlobStore) -> None:
+    _, tensor = small()
+    root = store.put_tensor(tensor)
+    assert store.tensor_shape(root) == (3, 2)
+    with pytest.raises(MissingBlob):
+        store.tensor_shape("12" * 32)
+    (file,) = files(store)
+    for content in (b"", b"HRTENSR1\x00\x00", b"something else entirely"):
+        file.write_bytes(content)
+        with pytest.raises(CorruptBlob):
+            store.tensor_shape(root)
+
+
 def test_inputs_by_their_tensor_root(store: BlobStore) -> None:
     _, tensor = small()
     name = store.put_tensor(tensor)
