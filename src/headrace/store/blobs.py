@@ -4,24 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from headrace import formats
 from headrace.errors import UsageError
+from headrace.formats import MAX_INPUT_BYTES, MAX_MODEL_BYTES, AnyModel, AnyTrace, Array
 from headrace.graph.encoding import Int8
 from headrace.graph.errors import InputError, ModelError, TraceError
 from headrace.graph.merkle import keccak
-from headrace.graph.model import Model
-from headrace.graph.model_file import MAX_MODEL_BYTES, dump_model, load_model
 from headrace.graph.tensors import (
-    MAX_INPUT_BYTES,
     dump_input,
-    dump_result,
     input_bytes,
     input_shape,
     load_input,
-    load_result,
-    result_bytes,
     tensor_root,
 )
-from headrace.graph.trace import Trace
 from headrace.store.errors import CorruptBlob, MissingBlob, OversizedBlob
 from headrace.store.files import hex_id, read_at_most, write_whole
 
@@ -110,42 +105,73 @@ class BlobStore:
         """Return (units, width) as the input of this id says itself; `get_tensor` checks it."""
         return self._read("tensors", root, MAX_INPUT_BYTES, input_shape, exact=True)
 
-    def put_model(self, model: Model) -> str:
-        """Keep a model; return its program id."""
-        return self._write("models", model.program, dump_model(model))
+    def put_input(self, model: AnyModel, tensor: Array) -> str:
+        """Keep an input of `model`, of its shape and type; return its id, the tensor root."""
+        data = formats.dump_input(model, tensor)
+        return self._write("tensors", formats.input_root(model, tensor), data)
 
-    def get_model(self, program: Id, max_bytes: int = MAX_MODEL_BYTES) -> Model:
+    def get_input(self, root: Id, model: AnyModel, units: int) -> Array:
+        """Return the input of `units` units of `model` whose tensor root is `root`."""
+        expected = bytes.fromhex(hex_id(root))
+
+        def load(data: bytes) -> Array:
+            return formats.load_input(data, expected, model, units)
+
+        most = formats.input_bytes(model, units)
+        return self._read("tensors", expected, most, load, exact=True)
+
+    def input_units(self, root: Id, model: AnyModel) -> int:
+        """Return how many units the input of this id says it has; `get_input` checks it."""
+        return self._read(
+            "tensors",
+            root,
+            MAX_INPUT_BYTES,
+            lambda data: formats.input_units(data, model),
+            exact=True,
+        )
+
+    def put_model(self, model: AnyModel) -> str:
+        """Keep a model, without its card; return its program id."""
+        return self._write("models", model.program, formats.dump_model(model))
+
+    def get_model(self, program: Id, max_bytes: int = MAX_MODEL_BYTES) -> AnyModel:
         """Return the validated model that has this program id."""
         expected = bytes.fromhex(hex_id(program))
         return self._read(
-            "models", expected, max_bytes, lambda data: load_model(data, expected), exact=False
+            "models",
+            expected,
+            max_bytes,
+            lambda data: formats.load_model(data, expected),
+            exact=False,
         )
 
-    def put_trace(self, trace: Trace) -> str:
+    def put_trace(self, trace: AnyTrace) -> str:
         """Keep a trace, right or wrong; return its root."""
-        return self._write("traces", trace.root, trace.to_bytes())
+        return self._write("traces", trace.root, formats.dump_trace(trace))
 
-    def get_trace(self, root: Id, model: Model, units: int) -> Trace:
-        """Return the trace of `units` rows of `model` that has this root: what a claim is about."""
+    def get_trace(self, root: Id, model: AnyModel, units: int) -> AnyTrace:
+        """Return the trace of `units` units of `model` that has this root: a claim's."""
         expected = bytes.fromhex(hex_id(root))
 
-        def load(data: bytes) -> Trace:
-            trace = Trace.from_bytes(model, units, data)
+        def load(data: bytes) -> AnyTrace:
+            trace = formats.load_trace(data, model, units)
             if trace.root != expected:
                 raise TraceError("the trace has another root")
             return trace
 
-        return self._read("traces", expected, units * model.row_bytes, load, exact=True)
+        most = formats.trace_bytes(model, units)
+        return self._read("traces", expected, most, load, exact=True)
 
-    def put_result(self, trace: Trace) -> str:
+    def put_result(self, trace: AnyTrace) -> str:
         """Keep a trace's result with its proof; return the trace's root."""
-        return self._write("results", trace.root, dump_result(trace))
+        return self._write("results", trace.root, formats.dump_result(trace))
 
-    def get_result(self, root: Id, model: Model, units: int) -> Int8:
-        """Return the (units, output_width) int8 result that a claim of this root commits to."""
+    def get_result(self, root: Id, model: AnyModel, units: int) -> Array:
+        """Return the result, rows of the output's width, that a claim of this root commits to."""
         expected = bytes.fromhex(hex_id(root))
 
-        def load(data: bytes) -> Int8:
-            return load_result(data, model, units, expected)
+        def load(data: bytes) -> Array:
+            return formats.load_result(data, model, units, expected)
 
-        return self._read("results", expected, result_bytes(model, units), load, exact=True)
+        most = formats.result_bytes(model, units)
+        return self._read("results", expected, most, load, exact=True)

@@ -1,0 +1,51 @@
+"""Tensors as the bytes of leaves: planes, blocks and padding (docs/int8-graph-2.md, "Tensors")."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.graph2.views import View
+
+Array = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
+
+ZERO_BYTE = 128
+LEAF_PREFIX = b"\x00"
+
+
+def encode(view: View, tensor: Array) -> Bytes:
+    """Return the leaves, (leaves, leaf_bytes) uint8, of a (R, view.width) tensor."""
+    rows = tensor.shape[0]
+    split, block, pack, size = view.split, view.block, view.pack, view.size
+    groups = -(-rows // pack)
+    whole = np.zeros((groups * pack, split, size, block), dtype=np.uint8)
+    whole[:, :, 0, :] = ZERO_BYTE
+    # big-endian bytes of x, the sign bit flipped, are those of x + 2^(8 size - 1)
+    swapped = np.ascontiguousarray(tensor, dtype=view.dtype.newbyteorder(">"))
+    planes = swapped.view(np.uint8).reshape(rows, view.width, size)
+    for part in range(split):
+        first = part * block
+        last = min(first + block, view.width)
+        if first >= last:
+            break
+        for plane in range(size):
+            source = planes[:, first:last, plane]
+            target = whole[:rows, part, plane, : last - first]
+            if plane:
+                target[...] = source
+            else:
+                np.bitwise_xor(source, ZERO_BYTE, out=target)
+    return whole.reshape(groups * split, view.leaf_bytes)
+
+
+def decode(view: View, leaves: Bytes, units: int) -> Array:
+    """Return the (R, view.width) tensor of leaves; their padding isn't looked at."""
+    rows = view.rows * units
+    split, block, size = view.split, view.block, view.size
+    whole = np.ascontiguousarray(leaves).reshape(-1, split, size, block)[:rows]
+    columns = whole.transpose(0, 1, 3, 2).reshape(rows, split * block, size)[:, : view.width]
+    plain = np.array(columns, order="C")  # a copy: the leaves stay as they are
+    plain[:, :, 0] ^= ZERO_BYTE
+    big = plain.view(view.dtype.newbyteorder(">")).reshape(rows, view.width)
+    return big.astype(view.dtype)
