@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.daemon.program import main
+from headrace.formats import AnyModel, AnyTrace, Array
 from headrace.graph import trace as traces
-from headrace.graph.encoding import Int8
 from headrace.graph.model import Model
 from headrace.graph.trace import Trace
 from headrace.node.run import run_node
@@ -92,9 +92,11 @@ _FULL = 255  # the byte of the int8 127
 class Liar(NumpyWorker):
     """Changes one hidden element so that a row's class changes; the rest follows from the lie."""
 
-    def run(self, model: Model, tensor: Int8) -> Trace:
+    def run(self, model: AnyModel, tensor: Array) -> AnyTrace:
         """See `Worker`."""
         right = super().run(model, tensor)
+        if not (isinstance(model, Model) and isinstance(right, Trace)):
+            raise ValueError("this lie is for the digits")
         for row in range(tensor.shape[0]):
             for column in range(model.operators[_LIE_OPERATOR].width_out):
                 lie = right.replace(_LIE_OPERATOR, row, column, _FULL)
@@ -107,10 +109,10 @@ class Liar(NumpyWorker):
 class Silence(StorePublisher):
     """Publishes nothing, neither in the store nor when asked."""
 
-    def publish(self, trace: Trace) -> None:
+    def publish(self, trace: AnyTrace) -> None:
         """See `Publisher`."""
 
-    def answer(self, trace: Trace) -> bytes | None:
+    def answer(self, trace: AnyTrace) -> AnyTrace | None:
         """See `Publisher`."""
         return None
 
@@ -118,7 +120,7 @@ class Silence(StorePublisher):
 class Absentee(NumpyWorker):
     """Never delivers."""
 
-    def run(self, model: Model, tensor: Int8) -> Trace:
+    def run(self, model: AnyModel, tensor: Array) -> AnyTrace:
         """See `Worker`."""
         while True:
             time.sleep(_A_WHILE)

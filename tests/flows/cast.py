@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from headrace.daemon.program import main
-from headrace.graph.encoding import Int8
+from headrace.formats import AnyModel, AnyTrace, Array
 from headrace.graph.model import Model
 from headrace.graph.trace import Trace, continue_from
 from headrace.node.run import run_node
@@ -15,8 +15,10 @@ from headrace.settings import Settings
 class Liar(NumpyWorker):
     """Changes one hidden element, and carries on from there."""
 
-    def run(self, model: Model, tensor: Int8) -> Trace:
+    def run(self, model: AnyModel, tensor: Array) -> AnyTrace:
         right = super().run(model, tensor)
+        assert isinstance(model, Model)
+        assert isinstance(right, Trace)
         changed = right.replace(1, 2, 5, right.rows[1][2][5] ^ 0x40)
         return continue_from(model, tensor, changed, 1)
 
@@ -24,18 +26,18 @@ class Liar(NumpyWorker):
 class Withholder(Liar):
     """Claims a wrong root and shows nobody why."""
 
-    def publish(self, trace: Trace) -> None:
+    def publish(self, trace: AnyTrace) -> None:
         pass
 
-    def answer(self, trace: Trace) -> bytes | None:
+    def answer(self, trace: AnyTrace) -> AnyTrace | None:
         return None
 
 
 class Hider(Withholder):
     """Shows the store nothing, but answers on chain: with a lie."""
 
-    def answer(self, trace: Trace) -> bytes | None:
-        return trace.to_bytes()
+    def answer(self, trace: AnyTrace) -> AnyTrace | None:
+        return trace
 
 
 def serve(settings: Settings) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace import formats
 from headrace.errors import UsageError
-from headrace.graph.model import Model
+from headrace.formats import AnyModel
 from headrace.store.blobs import BlobStore
 from headrace.store.errors import BlobError
 from headrace.terms.filetext import read_section
@@ -28,7 +29,7 @@ class NodeConfig:
     index: int
     capacity: int
     offer: Offer
-    models: Mapping[bytes, Model]
+    models: Mapping[bytes, AnyModel]
 
 
 def read_file(path: Path, catalogue: Catalogue) -> NodeFile:
@@ -72,7 +73,7 @@ def make_config(
     offer = file.offer
     if len(offer.models) > MAX_MODELS:
         raise _wrong(file, source, 0, f"an offer has at most {MAX_MODELS} models")
-    models: dict[bytes, Model] = {}
+    models: dict[bytes, AnyModel] = {}
     for place, written in enumerate(offer.models):
         program = _program(file, source, place, written, names or {})
         model = _load(file, source, place, program, store, own)
@@ -86,7 +87,7 @@ def make_config(
     )
 
 
-def load_model(program: bytes, store: BlobStore, own: BlobStore) -> Model:
+def load_model(program: bytes, store: BlobStore, own: BlobStore) -> AnyModel:
     """A model of the store, copied into `own`, or of `own`. BlobError if neither has it."""
     try:
         model = store.get_model(program)
@@ -114,13 +115,13 @@ def _program(
 
 def _load(
     file: NodeFile, source: str, place: int, program: bytes, store: BlobStore, own: BlobStore
-) -> Model:
+) -> AnyModel:
     try:
         model = load_model(program, store, own)
     except BlobError as error:
         problem = f"0x{program.hex()} can't be loaded: {error}"
         raise _wrong(file, source, place, problem) from None
-    if model.publishable_units == 0:
+    if formats.most_units(model) == 0:
         problem = f"0x{program.hex()} has a trace too large for policy exact"
         raise _wrong(file, source, place, problem)
     return model

@@ -1,17 +1,18 @@
 """The node's rounds: look, decide, and do what is due for each of its jobs."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from headrace import formats
 from headrace.chain.jobs import Job
 from headrace.chain.views import ClaimRef, DisputeStatus, JobState, Provider
 from headrace.daemon.actions import Action
 from headrace.daemon.bench import Bench
 from headrace.daemon.context import Context, View
 from headrace.errors import RetryLater, Unreachable
-from headrace.graph.model import Model
-from headrace.graph.trace import Trace
+from headrace.formats import AnyModel, AnyTrace
+from headrace.graph.trace import Trace as SmallTrace
 from headrace.node.asks import Asks, Market
 from headrace.node.config import NodeConfig, load_model
 from headrace.node.decide import Held, Move, Step, decide
@@ -44,7 +45,7 @@ class NodeDaemon:
         self,
         context: Context,
         config: NodeConfig,
-        market: Market,
+        markets: Mapping[str, Market],
         record: NodeRecord,
         own: BlobStore,
         *,
@@ -61,8 +62,8 @@ class NodeDaemon:
         self._ttl = heartbeat_ttl
         self._worker = worker
         self._publisher = publisher
-        self._asks = Asks(config, market, context.key, context.board, record)
-        self._bench: Bench[AttemptKey, Trace] = Bench(min(config.capacity, MAX_PLACES))
+        self._asks = Asks(config, markets, context.key, context.board, record)
+        self._bench: Bench[AttemptKey, AnyTrace] = Bench(min(config.capacity, MAX_PLACES))
         # The attempts that are this node's, and of those the ones that nothing is due for until
         # something happens to them on chain.
         self._mine: dict[AttemptKey, Job] = {}
@@ -187,7 +188,7 @@ class NodeDaemon:
 
     # ---- the work
 
-    def _model(self, job: Job) -> Model | None:
+    def _model(self, job: Job) -> AnyModel | None:
         """The job's model: one that is served, or that was when the job was matched."""
         program = job.terms.program
         if program not in self._models:
@@ -212,7 +213,7 @@ class NodeDaemon:
             return
         self._trouble.pop(key, None)
 
-        def work(model: Model = model) -> Trace:
+        def work(model: AnyModel = model) -> AnyTrace:
             trace = self._worker.run(model, tensor)
             _ = trace.root  # hashed here, beside the loop
             return trace
@@ -241,9 +242,9 @@ class NodeDaemon:
             else:
                 self._keep(done.key, trace)
 
-    def _keep(self, key: AttemptKey, trace: Trace) -> None:
+    def _keep(self, key: AttemptKey, trace: AnyTrace) -> None:
         try:
-            self._record.compute(key, trace.root, trace.to_bytes())
+            self._record.compute(key, trace.root, formats.dump_trace(trace))
         except Contradiction as error:
             self._in_trouble(key, str(error), is_final=True)
         else:
@@ -262,7 +263,7 @@ class NodeDaemon:
                 return
         self._fetch(key, job)
 
-    def _trace(self, job: Job, root: bytes) -> Trace | None:
+    def _trace(self, job: Job, root: bytes) -> AnyTrace | None:
         model = self._model(job)
         if model is None:
             return None
@@ -322,10 +323,11 @@ class NodeDaemon:
         if job.record is None or job.commitment is None or job.claim_id is None:
             return None
         trace = self._trace(job, job.commitment)
-        data = None if trace is None else self._publisher.answer(trace)
-        if data is None:
+        given = None if trace is None else self._publisher.answer(trace)
+        if not isinstance(given, SmallTrace):
             self._in_trouble(key, "the demanded trace can't be published", is_final=False)
             return None
+        data = given.to_bytes()
         return Action(
             key=f"answer:{job.claim_id.hex()}",
             contract="FaultProof",

@@ -11,6 +11,7 @@ from headrace.chain.catalogue import read_catalogue
 from headrace.daemon.context import Context
 from headrace.daemon.loop import Stop
 from headrace.daemon.program import Tick, serve
+from headrace.formats import VERIFIERS
 from headrace.node.asks import Market
 from headrace.node.config import NodeConfig, make_config, read_file, who_and_which
 from headrace.node.daemon import NodeDaemon
@@ -66,17 +67,20 @@ def run_node(
         config = make_config(
             file, str(path), context.store, own=own, account=context.address, names=names
         )
-        code = context.rpc.code(context.fault_proof.address)
-        market = Market(
-            verifier=context.fault_proof.address,
-            code_hash=keccak(code),
-            token=context.token.address,
-            domain=context.domain,
-        )
+        markets = {
+            name: Market(
+                verifier=context.contracts[name].address,
+                code_hash=keccak(context.rpc.code(context.contracts[name].address)),
+                token=context.token.address,
+                domain=context.domain,
+            )
+            for name in VERIFIERS
+            if name in context.contracts
+        }
         daemon = NodeDaemon(
             context,
             config,
-            market,
+            markets,
             open_record(context, config),
             own,
             heartbeat_ttl=int(context.registry.read("HEARTBEAT_TTL")),

@@ -4,14 +4,16 @@
 or the liars of a demonstration.
 """
 
+from collections import OrderedDict
+from threading import Lock
 from typing import Protocol
 
+from headrace import formats
 from headrace.errors import HeadraceError
-from headrace.graph import trace as traces
-from headrace.graph.encoding import Int8
-from headrace.graph.model import Model
-from headrace.graph.tensors import input_bytes
-from headrace.graph.trace import Trace
+from headrace.formats import AnyModel, AnyTrace, Array
+from headrace.graph2 import trace as graph_traces
+from headrace.graph2.model import Model as GraphModel
+from headrace.graph2.numpy_backend import Plan
 from headrace.store.blobs import BlobStore
 from headrace.store.errors import BlobError
 from headrace.terms.words import Terms
@@ -20,26 +22,45 @@ from headrace.terms.words import Terms
 class Worker(Protocol):
     """Runs models. Called beside the loop, several at once if the node takes several jobs."""
 
-    def run(self, model: Model, tensor: Int8) -> Trace:
-        """The trace of `model` on a (units, input_width) int8 input. May raise: then no claim."""
+    def run(self, model: AnyModel, tensor: Array) -> AnyTrace:
+        """The trace of `model` on an input that it takes. May raise: then no claim."""
 
 
 class Publisher(Protocol):
     """Makes results available. Called in the loop's thread; Unreachable is tried again later."""
 
-    def publish(self, trace: Trace) -> None:
+    def publish(self, trace: AnyTrace) -> None:
         """Put trace and result where requesters and watchers look; before the claim is sent."""
 
-    def answer(self, trace: Trace) -> bytes | None:
-        """What is published on chain when this claim's trace is demanded; None for nothing."""
+    def answer(self, trace: AnyTrace) -> AnyTrace | None:
+        """What demands on this claim are answered from; None: they are not."""
+
+
+# Models whose weights are kept ready to multiply.
+_MAX_PLANS = 4
 
 
 class NumpyWorker:
-    """The honest worker: every operator exactly, with numpy."""
+    """The honest worker: every operator exactly, with numpy. For several threads."""
 
-    def run(self, model: Model, tensor: Int8) -> Trace:
+    def __init__(self) -> None:
+        """Nothing is ready yet."""
+        self._lock = Lock()
+        self._plans: OrderedDict[bytes, Plan] = OrderedDict()
+
+    def run(self, model: AnyModel, tensor: Array) -> AnyTrace:
         """See `Worker`."""
-        return traces.run(model, tensor)
+        if isinstance(model, GraphModel):
+            return graph_traces.run(model, tensor, self._plan(model))
+        return formats.run(model, tensor)
+
+    def _plan(self, model: GraphModel) -> Plan:
+        with self._lock:
+            plan = self._plans.pop(model.program, None) or Plan(model)
+            self._plans[model.program] = plan
+            while len(self._plans) > _MAX_PLANS:
+                self._plans.popitem(last=False)
+        return plan
 
 
 class StorePublisher:
@@ -49,14 +70,14 @@ class StorePublisher:
         """Publish into `store`."""
         self._store = store
 
-    def publish(self, trace: Trace) -> None:
+    def publish(self, trace: AnyTrace) -> None:
         """See `Publisher`."""
         self._store.put_trace(trace)
         self._store.put_result(trace)
 
-    def answer(self, trace: Trace) -> bytes | None:
+    def answer(self, trace: AnyTrace) -> AnyTrace | None:
         """See `Publisher`."""
-        return trace.to_bytes()
+        return trace
 
 
 class Unusable(HeadraceError):
@@ -68,33 +89,33 @@ class Unusable(HeadraceError):
         self.is_final = is_final
 
 
-def fetch(store: BlobStore, model: Model, terms: Terms) -> Int8:
+def fetch(store: BlobStore, model: AnyModel, terms: Terms) -> Array:
     """
-    The (units, input_width) int8 input that `terms` name, whole and checked against its id.
-    Unusable if it is missing, isn't what its id promises, or isn't what the terms say of it.
+    The input that `terms` name, whole and checked against its id. Unusable if it is missing, isn't
+    what its id promises, or isn't what the terms say of it.
     """
-    if not 1 <= terms.units <= model.publishable_units:
-        most = model.publishable_units
-        raise Unusable(f"{terms.units} rows, the model takes 1 to {most}", is_final=True)
-    size = input_bytes(terms.units, model.input_width)
+    most = formats.most_units(model)
+    if not 1 <= terms.units <= most:
+        raise Unusable(f"{terms.units} units, the model takes 1 to {most}", is_final=True)
+    size = formats.input_bytes(model, terms.units)
     if terms.input_bytes < size:
         raise Unusable(
-            f"the terms promise {terms.input_bytes} bytes, an input of {terms.units} rows of "
-            f"{model.input_width} has {size}",
+            f"the terms promise {terms.input_bytes} bytes, an input of {terms.units} units has "
+            f"{size}",
             is_final=True,
         )
     try:
-        return store.get_tensor(terms.input_id, terms.units, model.input_width)
+        return store.get_input(terms.input_id, model, terms.units)
     except BlobError as error:
         raise Unusable(str(error), is_final=False) from error
 
 
-def kept_trace(model: Model, units: int, root: bytes, data: bytes | None) -> Trace | None:
-    """The trace of `units` rows in `data`; None if it isn't the one with this root."""
+def kept_trace(model: AnyModel, units: int, root: bytes, data: bytes | None) -> AnyTrace | None:
+    """The trace of `units` units in `data`; None if it isn't the one with this root."""
     if data is None:
         return None
     try:
-        trace = Trace.from_bytes(model, units, data)
+        trace = formats.load_trace(data, model, units)
     except HeadraceError:
         return None
     return trace if trace.root == root else None

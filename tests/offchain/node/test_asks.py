@@ -61,7 +61,7 @@ class Stall:
             models={self.world.model.program: self.world.model},
         )
         self.record = NodeRecord(self.folder / "node.db", {})
-        self.asks = Asks(config, market, key, self.board, self.record)
+        self.asks = Asks(config, {"FaultProof": market}, key, self.board, self.record)
 
     def keep(self, **changes: Any) -> list[LiveAsk]:
         """What is on the board after one round."""

@@ -65,7 +65,7 @@ class Theatre:
         self.daemon = NodeDaemon(
             self.world,  # type: ignore[arg-type]
             config,
-            market,
+            {"FaultProof": market},
             Fused(self.record, self.fuse, *RECORDED),  # type: ignore[arg-type]
             BlobStore(self.world.home),
             heartbeat_ttl=TTL,
