@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.daemon.program import main
-from headrace.formats import AnyModel, AnyTrace, Array
+from headrace.formats import AnyModel, AnyTrace
 from headrace.graph import trace as traces
 from headrace.graph.model import Model
 from headrace.graph.trace import Trace
+from headrace.input_forms import Array
 from headrace.node.run import run_node
 from headrace.node.work import NumpyWorker, StorePublisher
 from headrace.settings import Settings

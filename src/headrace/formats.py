@@ -5,30 +5,25 @@ FaultProof; version 2 (headrace.graph2) for the others, judged by GraphProof. A 
 is of; whoever runs, keeps or checks work asks here and needs no other case distinction.
 """
 
-from typing import Any, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypeAlias
 
 from headrace.graph import model_file as small_files
 from headrace.graph import tensors as small_tensors
 from headrace.graph import trace as small_traces
-from headrace.graph.errors import InputError, ModelError
+from headrace.graph.errors import ModelError
 from headrace.graph.model import Model as SmallModel
 from headrace.graph.trace import Trace as SmallTrace
-from headrace.graph2 import containers, model_file, quads
+from headrace.graph2 import containers, model_file
 from headrace.graph2 import trace as traces
 from headrace.graph2.model import Model as GraphModel
 from headrace.graph2.trace import Trace as GraphTrace
+from headrace.input_forms import Array, GraphInput, InputForm, SmallInput
 
 AnyModel: TypeAlias = SmallModel | GraphModel
 AnyTrace: TypeAlias = SmallTrace | GraphTrace
-Array: TypeAlias = npt.NDArray[Any]
 
 MAX_MODEL_BYTES = max(small_files.MAX_MODEL_BYTES, model_file.MAX_MODEL_BYTES)
 """Most bytes of a model's file."""
-MAX_INPUT_BYTES = max(small_tensors.MAX_INPUT_BYTES, containers.MAX_INPUT_BYTES)
-"""Most bytes of an input's package."""
 
 SMALL_VERIFIER = "FaultProof"
 GRAPH_VERIFIER = "GraphProof"
@@ -65,70 +60,11 @@ def load_model(data: bytes, program: bytes | None = None) -> AnyModel:
     return small_files.load_model(data, program)
 
 
-# ---- inputs
-
-
-def input_root(model: AnyModel, tensor: Array) -> bytes:
-    """The id of an input, 32 bytes. InputError when the model doesn't take such a tensor."""
+def input_form(model: AnyModel) -> InputForm:
+    """What inputs a model takes."""
     if isinstance(model, GraphModel):
-        containers.units_of(model.input, tensor)
-        return quads.tensor_root(model.input, tensor)
-    return small_tensors.tensor_root(tensor)
-
-
-def input_bytes(model: AnyModel, units: int) -> int:
-    """The exact length of an input's package: what a job's `input_bytes` has to allow."""
-    if isinstance(model, GraphModel):
-        return containers.input_bytes(model.input, units)
-    return small_tensors.input_bytes(units, model.input_width)
-
-
-def dump_input(model: AnyModel, tensor: Array) -> bytes:
-    """An input's package. InputError when the tensor has another shape or type."""
-    if isinstance(model, GraphModel):
-        return containers.dump_input(model.input, tensor)
-    return small_tensors.dump_input(tensor)
-
-
-def load_input(data: bytes, input_id: bytes, model: AnyModel, units: int) -> Array:
-    """The input in a package. InputError unless it is whole, of `units` units and has this id."""
-    if isinstance(model, GraphModel):
-        return containers.load_input(data, input_id, model.input, units)
-    return small_tensors.load_input(data, input_id, units, model.input_width)
-
-
-def input_units(data: bytes, model: AnyModel) -> int:
-    """How many units a package says it has. InputError when it isn't for such a model."""
-    if isinstance(model, GraphModel):
-        units, view = containers.input_shape(data)
-        if view != model.input:
-            raise InputError("the input is for a model of another shape")
-        return units
-    units, width = small_tensors.input_shape(data)
-    if width != model.input_width:
-        raise InputError(f"the input has rows of {width}, the model takes {model.input_width}")
-    return units
-
-
-def as_input(model: AnyModel, values: npt.ArrayLike) -> Array:
-    """Whole numbers as an input of the model. InputError says what doesn't fit."""
-    given = np.asarray(values)
-    if given.dtype.kind not in "iu" or given.ndim != 2 or not given.size:
-        raise InputError(f"an input is rows of whole numbers, not {given.dtype} of {given.shape}")
-    width = model.input.width if isinstance(model, GraphModel) else model.input_width
-    kind = model.input.dtype if isinstance(model, GraphModel) else np.dtype(np.int8)
-    if given.shape[1] != width:
-        raise InputError(f"the input has rows of {given.shape[1]}, the model takes rows of {width}")
-    bounds = np.iinfo(kind)
-    if int(given.min()) < bounds.min or int(given.max()) > bounds.max:
-        raise InputError(
-            f"numbers must be from {bounds.min} to {bounds.max}; these are {given.min()} to "
-            f"{given.max()}"
-        )
-    units, rest = divmod(given.shape[0], model.input.rows if isinstance(model, GraphModel) else 1)
-    if rest or not 1 <= units <= most_units(model):
-        raise InputError(f"{units} units, the model takes 1 to {most_units(model)}")
-    return np.ascontiguousarray(given, dtype=kind)
+        return GraphInput(model.input)
+    return SmallInput(model.input_width)
 
 
 # ---- runs

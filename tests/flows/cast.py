@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 from headrace.daemon.program import main
-from headrace.formats import AnyModel, AnyTrace, Array
+from headrace.formats import AnyModel, AnyTrace
 from headrace.graph.model import Model
 from headrace.graph.trace import Trace, continue_from
+from headrace.input_forms import Array
 from headrace.node.run import run_node
 from headrace.node.work import NumpyWorker
 from headrace.settings import Settings

@@ -10,10 +10,11 @@ from typing import Protocol
 
 from headrace import formats
 from headrace.errors import HeadraceError
-from headrace.formats import AnyModel, AnyTrace, Array
+from headrace.formats import AnyModel, AnyTrace
 from headrace.graph2 import trace as graph_traces
 from headrace.graph2.model import Model as GraphModel
 from headrace.graph2.numpy_backend import Plan
+from headrace.input_forms import Array
 from headrace.store.blobs import BlobStore
 from headrace.store.errors import BlobError
 from headrace.terms.words import Terms
@@ -97,7 +98,8 @@ def fetch(store: BlobStore, model: AnyModel, terms: Terms) -> Array:
     most = formats.most_units(model)
     if not 1 <= terms.units <= most:
         raise Unusable(f"{terms.units} units, the model takes 1 to {most}", is_final=True)
-    size = formats.input_bytes(model, terms.units)
+    form = formats.input_form(model)
+    size = form.size(terms.units)
     if terms.input_bytes < size:
         raise Unusable(
             f"the terms promise {terms.input_bytes} bytes, an input of {terms.units} units has "
@@ -105,7 +107,7 @@ def fetch(store: BlobStore, model: AnyModel, terms: Terms) -> Array:
             is_final=True,
         )
     try:
-        return store.get_input(terms.input_id, model, terms.units)
+        return store.get_input(terms.input_id, form, terms.units)
     except BlobError as error:
         raise Unusable(str(error), is_final=False) from error
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from headrace import formats
 from headrace.errors import UsageError
-from headrace.formats import MAX_INPUT_BYTES, MAX_MODEL_BYTES, AnyModel, AnyTrace, Array
+from headrace.formats import MAX_MODEL_BYTES, AnyModel, AnyTrace
 from headrace.graph.encoding import Int8
 from headrace.graph.errors import InputError, ModelError, TraceError
 from headrace.graph.merkle import keccak
@@ -17,6 +17,7 @@ from headrace.graph.tensors import (
     load_input,
     tensor_root,
 )
+from headrace.input_forms import MAX_INPUT_BYTES, Array, InputForm
 from headrace.store.errors import CorruptBlob, MissingBlob, OversizedBlob
 from headrace.store.files import hex_id, read_at_most, write_whole
 
@@ -105,30 +106,22 @@ class BlobStore:
         """Return (units, width) as the input of this id says itself; `get_tensor` checks it."""
         return self._read("tensors", root, MAX_INPUT_BYTES, input_shape, exact=True)
 
-    def put_input(self, model: AnyModel, tensor: Array) -> str:
-        """Keep an input of `model`, of its shape and type; return its id, the tensor root."""
-        data = formats.dump_input(model, tensor)
-        return self._write("tensors", formats.input_root(model, tensor), data)
+    def put_input(self, form: InputForm, tensor: Array) -> str:
+        """Keep an input of this form; return its id, the tensor root."""
+        return self._write("tensors", form.root(tensor), form.dump(tensor))
 
-    def get_input(self, root: Id, model: AnyModel, units: int) -> Array:
-        """Return the input of `units` units of `model` whose tensor root is `root`."""
+    def get_input(self, root: Id, form: InputForm, units: int) -> Array:
+        """Return the input of `units` units whose tensor root is `root`."""
         expected = bytes.fromhex(hex_id(root))
 
         def load(data: bytes) -> Array:
-            return formats.load_input(data, expected, model, units)
+            return form.load(data, expected, units)
 
-        most = formats.input_bytes(model, units)
-        return self._read("tensors", expected, most, load, exact=True)
+        return self._read("tensors", expected, form.size(units), load, exact=True)
 
-    def input_units(self, root: Id, model: AnyModel) -> int:
+    def input_units(self, root: Id, form: InputForm) -> int:
         """Return how many units the input of this id says it has; `get_input` checks it."""
-        return self._read(
-            "tensors",
-            root,
-            MAX_INPUT_BYTES,
-            lambda data: formats.input_units(data, model),
-            exact=True,
-        )
+        return self._read("tensors", root, MAX_INPUT_BYTES, form.units, exact=True)
 
     def put_model(self, model: AnyModel) -> str:
         """Keep a model, without its card; return its program id."""

@@ -75,9 +75,15 @@ class Checker:
     def model(self, program: bytes) -> Model:
         """The model, whole and validated. Unchecked if the store hasn't got it."""
         try:
-            return self._models.get(program, lambda: self._store.get_model(program))
+            return self._models.get(program, lambda: self._load(program))
         except BlobError as error:
             raise Unchecked(f"no model: {error}") from error
+
+    def _load(self, program: bytes) -> Model:
+        model = self._store.get_model(program)
+        if not isinstance(model, Model):
+            raise Unchecked("the model is of another format than the claim's verifier judges")
+        return model
 
     def check(self, terms: Terms, commitment: bytes, published: Trace | None = None) -> Report:
         """
@@ -103,9 +109,10 @@ class Checker:
 
     def _stored(self, model: Model, units: int, commitment: bytes) -> Trace | None:
         try:
-            return self._store.get_trace(commitment, model, units)
+            found = self._store.get_trace(commitment, model, units)
         except BlobError:
             return None
+        return found if isinstance(found, Trace) else None
 
 
 def _require_proof(model: Model, terms: Terms, commitment: bytes, fault: Fault) -> None:
