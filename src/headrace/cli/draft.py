@@ -9,7 +9,7 @@ from headrace.cli.names import as_id
 from headrace.cli.rows import SUFFIXES, read_rows
 from headrace.cli.session import Session
 from headrace.errors import Rejected, UsageError
-from headrace.graph.tensors import input_bytes
+from headrace.input_forms import InputForm, SmallInput
 from headrace.store.errors import BlobError, MissingBlob
 from headrace.terms import eip712
 from headrace.terms.filetext import JobFileError, read_section
@@ -85,35 +85,33 @@ class _Drawing:
             raise self.wrong("model", "nobody has registered it: run `headrace model add FILE`")
         return model
 
-    def input(self, written: str, width: int, file: JobFile) -> Input:
+    def input(self, written: str, form: InputForm, file: JobFile) -> Input:
         store = self._session.store
         input_id = as_id(written) or self._session.names.all("inputs").get(written)
-        if input_id is None:
-            path = self._path.parent / written
-            if path.suffix not in SUFFIXES or not path.is_file():
-                raise self.wrong(
-                    "input", f"{written!r} is no input's id, no name here, and no file beside this"
-                )
-            tensor = read_rows(path)
-            if tensor.shape[1] != width:
-                raise self.wrong("input", f"{written} has {tensor.shape[1]} columns, not {width}")
-            input_id = bytes.fromhex(store.put_tensor(tensor))
         try:
-            units, columns = store.tensor_shape(input_id)
-            if columns != width:
-                raise self.wrong("input", f"{written} has {columns} columns, not {width}")
-            store.get_tensor(input_id, units, width)
+            if input_id is None:
+                path = self._path.parent / written
+                if path.suffix not in SUFFIXES or not path.is_file():
+                    raise self.wrong(
+                        "input",
+                        f"{written!r} is no input's id, no name here, and no file beside this",
+                    )
+                input_id = bytes.fromhex(store.put_input(form, read_rows(path, form)))
+            units = store.input_units(input_id, form)
+            store.get_input(input_id, form, units)
         except MissingBlob:
             if file.units is None:
                 raise self.wrong(
                     "input", f"{written} isn't in the store, so `units` has to say its rows"
                 ) from None
-            return Input(input_id, file.units, input_bytes(file.units, width), False)
-        except BlobError as error:
+            return Input(input_id or ZERO_HASH, file.units, form.size(file.units), False)
+        except (BlobError, UsageError) as error:
+            if isinstance(error, JobFileError):
+                raise
             raise self.wrong("input", str(error)) from None
         if file.units not in (None, units):
             raise self.wrong("units", f"{written} has {units} rows")
-        return Input(input_id, units, input_bytes(units, width), True)
+        return Input(input_id, units, form.size(units), True)
 
 
 def read_text(path: Path) -> str:
@@ -134,7 +132,8 @@ def draw(session: Session, path: Path, requester: str) -> Draft:
     file = read_job(drawing.text, str(path), session.catalogue)
     program = drawing.program(file.model)
     model = drawing.model(program)
-    inputs = tuple(drawing.input(each, model.input_width, file) for each in file.inputs)
+    form = SmallInput(model.input_width)
+    inputs = tuple(drawing.input(each, form, file) for each in file.inputs)
     if len({each.id for each in inputs}) != len(inputs):
         raise drawing.wrong("input", "the same input is listed twice")
     if len(inputs) > eip712.MAX_BATCH:

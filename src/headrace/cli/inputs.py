@@ -11,7 +11,8 @@ from headrace.cli.rows import read_rows
 from headrace.cli.session import Session
 from headrace.cli.show import fields
 from headrace.errors import UsageError
-from headrace.graph.tensors import input_bytes
+from headrace.formats import AnyModel, input_form, most_units
+from headrace.input_forms import SmallInput
 
 
 @click.group("input")
@@ -24,33 +25,39 @@ def input_() -> None:
 @click.option("--name", help="What to call it in job files here.")
 @click.option("--model", "model", help="Check that it fits this model (a name or program id).")
 def add(session: Session, file: Path, name: str | None, model: str | None) -> Answer:
-    """Put the rows of FILE into the store: .npy, .csv or .json, whole numbers from -128 to 127.
+    """Put the rows of FILE into the store: .npy, .csv or .json, whole numbers.
 
+    Without --model the numbers are from -128 to 127, as models of the first format take them.
     Whoever runs or checks a job reads its input: it is public.
     """
-    tensor = read_rows(file)
-    units, width = tensor.shape
-    if model is not None:
-        _check(session, file, model, units, width)
-    digits = session.store.put_tensor(tensor)
+    found = None if model is None else _model(session, model)
+    form = None if found is None else input_form(found)
+    tensor = read_rows(file, form)
+    form = form or SmallInput(tensor.shape[1])
+    units = tensor.shape[0] // form.rows
+    if found is not None and units > most_units(found):
+        raise UsageError(f"{file}: {units} units, the model takes {most_units(found)} at once")
+    digits = session.store.put_input(form, tensor)
     if name is not None:
         session.names.put("inputs", name, bytes.fromhex(digits))
-    size = input_bytes(units, width)
+    size = form.size(units)
     return Answer(
-        {"input": f"0x{digits}", "name": name, "units": units, "width": width, "bytes": size},
-        fields([("input", f"0x{digits}"), ("rows", f"{units} of {width}"), ("bytes", str(size))]),
+        {"input": f"0x{digits}", "name": name, "units": units, "width": form.width, "bytes": size},
+        fields(
+            [
+                ("input", f"0x{digits}"),
+                ("rows", f"{tensor.shape[0]} of {form.width}"),
+                ("bytes", str(size)),
+            ]
+        ),
     )
 
 
 input_.add_command(add)
 
 
-def _check(session: Session, file: Path, model: str, units: int, width: int) -> None:
+def _model(session: Session, model: str) -> AnyModel:
     program = as_id(model) or session.names.all("models").get(model)
     if program is None:
         raise UsageError(f"--model: {model!r} is no program id and no name here")
-    found = session.store.get_model(program)
-    if width != found.input_width:
-        raise UsageError(f"{file}: rows of {width}, the model takes rows of {found.input_width}")
-    if units > found.publishable_units:
-        raise UsageError(f"{file}: {units} rows, the model takes {found.publishable_units} at once")
+    return session.store.get_model(program)

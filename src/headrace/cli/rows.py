@@ -1,4 +1,4 @@
-"""Inputs as people have them (.npy, .csv, .json) as int8 tensors, and results back."""
+"""Inputs as people have them (.npy, .csv, .json) as tensors of whole numbers, and results back."""
 
 import csv
 import io
@@ -9,17 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import UsageError
-from headrace.graph.encoding import Int8
+from headrace.graph.errors import InputError
 from headrace.graph.model import MAX_UNITS, MAX_WIDTH
+from headrace.input_forms import Array, InputForm, SmallInput, fit
 
 SUFFIXES = (".npy", ".csv", ".json")
 _MOST_BYTES = 1 << 26
 
 
-def read_rows(path: Path) -> Int8:
+def read_rows(path: Path, form: InputForm | None = None) -> Array:
     """
-    The (units, width) int8 tensor in a file: a .npy array, a .csv of whole numbers, or a .json list
-    of lists; one row alone will do. UsageError names the file, and the line where it can.
+    The tensor in a file: a .npy array, a .csv of whole numbers, or a .json list of lists; one row
+    alone will do. It is of this `form`, or int8 in rows of any width if none is given. UsageError
+    names the file, and the line where it can.
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -28,15 +30,15 @@ def read_rows(path: Path) -> Int8:
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from None
     if path.suffix == ".npy":
-        return _tensor(path, _npy(path, data))
+        return _tensor(path, _npy(path, data), form)
     if path.suffix == ".csv":
-        return _tensor(path, np.array(_csv(path, data)))
+        return _tensor(path, np.array(_csv(path, data)), form)
     if path.suffix == ".json":
-        return _tensor(path, _json(path, data))
+        return _tensor(path, _json(path, data), form)
     raise UsageError(f"{path}: an input is a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file")
 
 
-def write_rows(path: Path, tensor: Int8) -> None:
+def write_rows(path: Path, tensor: Array) -> None:
     """Write a tensor as `read_rows` reads it. UsageError if the suffix is another."""
     if path.suffix == ".npy":
         buffer = io.BytesIO()
@@ -97,21 +99,21 @@ def _json(path: Path, data: bytes) -> npt.NDArray[np.generic]:
         raise UsageError(f"{path}: expected rows of equally many whole numbers") from None
 
 
-def _tensor(path: Path, array: npt.NDArray[np.generic]) -> Int8:
+def _tensor(path: Path, array: npt.NDArray[np.generic], form: InputForm | None) -> Array:
     if array.ndim == 1 and array.size:
         array = array.reshape(1, -1)
     if array.ndim != 2 or not array.size:
         raise UsageError(f"{path}: expected rows of numbers, got the shape {array.shape}")
     if array.dtype.kind not in "iu":
         raise UsageError(f"{path}: expected whole numbers, got {array.dtype}")
-    if array.min() < -128 or array.max() > 127:
-        raise UsageError(
-            f"{path}: numbers must be from -128 to 127, as the model takes them; "
-            f"these are {array.min()} to {array.max()}"
-        )
-    units, width = array.shape
-    if units > MAX_UNITS or width > MAX_WIDTH:
-        raise UsageError(
-            f"{path}: {units} rows of {width}; a job takes at most {MAX_UNITS} of {MAX_WIDTH}"
-        )
-    return array.astype(np.int8)
+    if form is None:
+        units, width = array.shape
+        if units > MAX_UNITS or width > MAX_WIDTH:
+            raise UsageError(
+                f"{path}: {units} rows of {width}; a job takes at most {MAX_UNITS} of {MAX_WIDTH}"
+            )
+        form = SmallInput(width)
+    try:
+        return fit(form, array)
+    except InputError as error:
+        raise UsageError(f"{path}: {error}") from None

@@ -130,7 +130,7 @@ def _alone(place: _Place) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does; and SIGINT also where a shell started it with that ignored."""
+    """SIGTERM ends it as Ctrl-C does; SIGINT too where a shell started it with that ignored."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
