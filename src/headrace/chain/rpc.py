@@ -1,14 +1,17 @@
 """JSON-RPC over HTTP: one connection kept alive, batches, time-outs, errors a caller can act on.
 
 Every answer is checked for its shape before it is used. Errors: `Unreachable` when no node answers,
-`RetryLater` when it asks for patience, `Rejected` with the decoded reason when a contract reverts,
-`NodeError` for anything else that the node complains about. A URL may carry a key, so only its host
-ever gets into a message or a log.
+`Throttled` when it asks for patience, `Rejected` with the decoded reason when a contract reverts,
+`TooLarge` when an answer would be too long for it, `NodeError` for anything else that the node
+complains about. A URL may carry a key, so only its host ever gets into a message or a log.
+
+An `Rpc` is one node. `endpoints.connect` makes one that stands for several.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from itertools import count
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -16,6 +19,7 @@ from urllib.parse import urlsplit
 import requests
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
+from pydantic_core import from_json
 from requests.adapters import HTTPAdapter
 
 from headrace.errors import HeadraceError, Rejected, RetryLater, Unreachable, UsageError
@@ -26,11 +30,31 @@ BlockTag = int | str
 BATCH_SIZE = 100
 # Revert data is the other side's: what is decoded of it is bounded.
 MAX_REVERT_BYTES = 2_048
+
+BlockTag = int | str
+BATCH_SIZE = 100
+# Revert data is the other side's: what is decoded of it is bounded.
+MAX_REVERT_BYTES = 2_048
+_THROTTLED = ("rate limit", "too many requests", "throttl", "exceeded its compute")
+_TOO_LARGE = (
+    "returned more than",
+    "too many results",
+    "too many logs",
+    "result too large",
+    "response size",
+    "block range",
+    "limited to a",
+    "query timeout",
+)
 _ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC_SELECTOR = bytes.fromhex("4e487b71")  # Panic(uint256)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 # A call that the node may have carried out, although its answer was lost.
-_NOT_TWICE = ("eth_sendTransaction", "evm_", "anvil_")
+NOT_TWICE = ("eth_sendTransaction", "evm_", "anvil_")
+# Statuses by which servers ask for patience.
+_PATIENCE = (429, 503)
+# A server that asks for more seconds than this is not waited for that long.
+LONGEST_WAIT = 300.0
 
 
 class NodeError(HeadraceError):
@@ -42,15 +66,31 @@ class NodeError(HeadraceError):
         self.message = message
 
 
+class TooLarge(NodeError):
+    """The answer would be longer than the node gives: ask for less at once."""
+
+
+class Throttled(RetryLater):
+    """The node asks for patience. `wait` is for how many seconds, None if it doesn't say."""
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is kept of a block; `base_fee` in wei, zero before EIP-1559."""
+    """
+    What is kept of a block; `base_fee` in wei, zero before EIP-1559. `bloom` is the filter of its
+    logs, 256 bytes; empty if the node does not give it.
+    """
 
     number: int
     hash: bytes
     parent: bytes
     timestamp: int
     base_fee: int
+    bloom: bytes = field(default=b"", repr=False, compare=False)
 
 
 class Rpc:
@@ -68,6 +108,8 @@ class Rpc:
         self._url = url
         self._timeout = timeout
         self._ids = count(1)
+        # What the last answer's header said about patience.
+        self._wait: float | None = None
         self._session = requests.Session()
         # A proxy of the environment is for the outside; it would break a local chain.
         self._session.trust_env = parts.hostname not in _LOOPBACK
@@ -80,6 +122,15 @@ class Rpc:
     def close(self) -> None:
         """Drop the connection."""
         self._session.close()
+
+    # ---- other nodes
+
+    def second(self) -> "Rpc | None":
+        """Another node of the same chain to ask for its opinion; None if there is none."""
+        return None
+
+    def distrust(self, why: str) -> None:
+        """The caller saw an answer that can't be right, or an old one: ask elsewhere from now."""
 
     # ---- requests
 
@@ -110,7 +161,7 @@ class Rpc:
             {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
             for method, params in calls
         ]
-        once = any(method.startswith(_NOT_TWICE) for method, _ in calls)
+        once = any(method.startswith(NOT_TWICE) for method, _ in calls)
         answer = self._post(bodies if len(bodies) > 1 else bodies[0], may_repeat=not once)
         answers = answer if isinstance(answer, list) else [answer]
         by_id: dict[Any, Any] = {
@@ -118,7 +169,7 @@ class Rpc:
         }
         if len(by_id) == 1 and len(bodies) > 1 and (error := answers[0].get("error")):
             # The node answers a batch that it refuses as a whole with one error.
-            failure = _failure(error)
+            failure = _failure(error, self._wait)
             return [failure] * len(bodies)
         return [self._result(by_id.get(body["id"])) for body in bodies]
 
@@ -126,7 +177,7 @@ class Rpc:
         if item is None:
             return Unreachable(f"{self.host} left a request of a batch unanswered")
         if (error := item.get("error")) is not None:
-            return _failure(error)
+            return _failure(error, self._wait)
         if "result" not in item:
             return Unreachable(f"{self.host} answered without a result")
         return item["result"]
@@ -143,11 +194,14 @@ class Rpc:
             self._unreachable(f"did not answer within {self._timeout:g} s")
         except requests.RequestException:
             self._unreachable("gave no proper answer")
-        if response.status_code == 429:
-            wait = response.headers.get("Retry-After", "a while")
-            raise RetryLater(f"{self.host} asks to slow down (wait: {wait[:20]})")
+        self._wait = retry_after(response.headers)
+        if response.status_code == 429 or (
+            response.status_code in _PATIENCE and self._wait is not None
+        ):
+            said = "a while" if self._wait is None else f"{self._wait:g} s"
+            raise Throttled(f"{self.host} asks to slow down (wait: {said})", self._wait)
         try:
-            answer = response.json()
+            answer = from_json(response.content)
         except ValueError:
             self._unreachable(f"answered with HTTP {response.status_code} and no JSON")
         if not isinstance(answer, Mapping | list) or not answer:
@@ -258,10 +312,30 @@ def to_header(item: object) -> Header:
         parent=to_bytes(item.get("parentHash"), 32),
         timestamp=to_int(item.get("timestamp")),
         base_fee=to_int(item.get("baseFeePerGas", "0x0")),
+        bloom=to_bytes(item.get("logsBloom", "0x")),
     )
 
 
-def _failure(error: object) -> HeadraceError:
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """
+    How many seconds a server asks to wait, at most `LONGEST_WAIT`; None if it doesn't say. A date
+    counts from the server's own clock, so that ours may be wrong.
+    """
+    said = headers.get("Retry-After")
+    if said is None:
+        return None
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            until, now = parsedate_to_datetime(said), parsedate_to_datetime(headers["Date"])
+            seconds = (until - now).total_seconds()
+        except (ValueError, TypeError, KeyError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None
+
+
+def _failure(error: object, wait: float | None) -> HeadraceError:
     if not isinstance(error, Mapping):
         return NodeError(0, str(error)[:200])
     code = error.get("code")
@@ -270,8 +344,11 @@ def _failure(error: object) -> HeadraceError:
     lowered = message.lower()
     if code == 3 or "revert" in lowered:
         return Rejected(_revert_reason(error.get("data"), message))
-    if code in (429, -32005) or "rate limit" in lowered or "too many requests" in lowered:
-        return RetryLater(f"the node asks to slow down: {message}")
+    # Before the codes: -32005 stands for both kinds of limit.
+    if any(word in lowered for word in _TOO_LARGE):
+        return TooLarge(code, message)
+    if code in (429, -32005) or any(word in lowered for word in _THROTTLED):
+        return Throttled(f"the node asks to slow down: {message}", wait)
     return NodeError(code, message)
 
 

@@ -19,6 +19,7 @@ from headrace.chain.accounts import Key
 from headrace.chain.catalogue import read_catalogue
 from headrace.chain.contract import read_many
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Token, Vault
+from headrace.chain.endpoints import connect
 from headrace.chain.manifest import Deployment
 from headrace.chain.outbox import Outbox
 from headrace.chain.rpc import Header, Rpc
@@ -105,7 +106,7 @@ class Session:
     @cached_property
     def rpc(self) -> Rpc:
         """The node."""
-        rpc = Rpc(self.settings.url(), timeout=self.settings.rpc_timeout)
+        rpc = connect(self.settings.url(), timeout=self.settings.rpc_timeout)
         self._close.append(rpc.close)
         return rpc
 

@@ -15,6 +15,7 @@ from headrace.chain.accounts import Key
 from headrace.chain.contract import Contract
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Token, Vault
 from headrace.chain.db import ChainDb
+from headrace.chain.endpoints import connect
 from headrace.chain.follower import Follower
 from headrace.chain.jobs import JobBook
 from headrace.chain.manifest import Deployment
@@ -186,7 +187,12 @@ def open_context(name: str, settings: Settings, stop: Stop, *, key: Key | None =
     deployment = Deployment.load(settings.manifest_path)
     if key is None:
         key = unlock(settings)
-    rpc = Rpc(settings.url(), timeout=settings.rpc_timeout)
+    rpc = connect(
+        settings.url(),
+        timeout=settings.rpc_timeout,
+        chain_id=deployment.chain_id,
+        genesis=deployment.genesis,
+    )
     home = settings.home / name
     db: ChainDb | None = None
     try:
