@@ -1,0 +1,69 @@
+"""Dense layers in int8: outliers of the activations move into the weights (SmoothQuant)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.graph2 import builders
+from headrace.graph2.importer.fixed import LEVELS, Floats, grid, params, scale
+from headrace.graph2.model import GraphBuilder
+from headrace.graph2.views import View
+
+Array = npt.NDArray[Any]
+
+ALPHA = 0.9
+"""How much of a channel's range the weights take over; 0 is none, 1 is all of it."""
+
+_LEAST = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Real:
+    """A tensor of the graph and what one step of it is worth: for all, or for each column."""
+
+    view: View
+    unit: float | Floats
+
+
+def smooth(weights: Array, greatest: Floats, alpha: float = ALPHA) -> Floats:
+    """Return what one int8 step of each input channel is worth, (width_in,).
+
+    `weights` (width_out, width_in) of every layer that reads the input, `greatest` (width_in,) the
+    magnitudes that the channels reach.
+    """
+    reached = np.maximum(greatest, _LEAST)
+    heavy = np.maximum(np.abs(weights.astype(np.float64)).max(axis=0), _LEAST)
+    # `power` may differ in its last bit between machines; the grid takes that away
+    balance = grid(reached**alpha / heavy ** (1 - alpha))
+    return grid(balance * (reached / balance).max() / LEVELS)
+
+
+def dense(
+    graph: GraphBuilder,
+    x: Real,
+    weights: Array,
+    bias: Array,
+    unit: float | Floats,
+    *,
+    size: int,
+    relu: bool = False,
+) -> Real:
+    """Add `x @ weights.T + bias` with `weights` (width_out, width_in) floats; one step is `unit`."""
+    scaled = weights.astype(np.float64) * np.broadcast_to(x.unit, (weights.shape[1],))
+    step = scale(np.abs(scaled).max(axis=1))
+    whole = np.rint(scaled / step[:, None]).astype(np.int64)
+    words = params(step / unit, bias.astype(np.float64) / step)
+    high = (1 << (8 * size - 1)) - 1
+    view = graph.add(
+        builders.matmul(x.view, whole, words, size=size, lo=0 if relu else -high, hi=high)
+    )
+    return Real(view, unit)
+
+
+def narrow(graph: GraphBuilder, x: Real, unit: float | Floats) -> Real:
+    """Add the int8 form of `x`, one step being `unit`."""
+    words = params(np.asarray(x.unit / unit, dtype=np.float64))
+    view = graph.add(builders.affine(x.view, words, lo=-LEVELS, hi=LEVELS))
+    return Real(view, unit)
