@@ -1,124 +1,67 @@
 """What a key has signed: written down, and on disk, before it is sent.
 
-One SQLite file per key and chain. Every transaction of the key takes its nonce from here, in one
-database transaction with the signed bytes, so several processes on one machine may share the key.
-An action (`finalise:<job>:<attempt>`) has at most one transaction that is not at its end.
+One book per key and chain: a SQLite file, or a schema of a PostgreSQL database. Every transaction
+of the key takes its nonce from here, in one database transaction with the signed bytes, so several
+processes with the same book may share the key. An action (`finalise:<job>:<attempt>`) has at most
+one transaction that is not at its end.
+
+A row's *state* says what became of it as far as the chain is known; `is_final` says that this can't
+change any more. Until then its nonce is looked after: a reorganisation may open it again.
 """
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
-from headrace.chain.db import clear_errors, connect, transaction
-from headrace.errors import UsageError
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tx (
-    id INTEGER PRIMARY KEY, action TEXT NOT NULL, what TEXT NOT NULL, nonce INTEGER NOT NULL,
-    target TEXT NOT NULL, data BLOB NOT NULL, value TEXT NOT NULL, gas INTEGER NOT NULL,
-    state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', mined_in INTEGER, mined_hash BLOB,
-    mined_tx BLOB, made_at_block INTEGER NOT NULL
-);
-CREATE UNIQUE INDEX IF NOT EXISTS one_open ON tx (action) WHERE state IN ('open', 'mined');
-CREATE UNIQUE INDEX IF NOT EXISTS one_per_nonce ON tx (nonce) WHERE state IN ('open', 'mined');
-CREATE TABLE IF NOT EXISTS attempt (
-    hash BLOB PRIMARY KEY, tx INTEGER NOT NULL REFERENCES tx (id), raw BLOB NOT NULL,
-    max_fee TEXT NOT NULL, priority_fee TEXT NOT NULL, is_empty INTEGER NOT NULL,
-    made_at_block INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS attempts_of ON attempt (tx)
-"""
-_COLUMNS = (
-    "id, action, what, nonce, target, data, value, gas, state, reason, mined_in, mined_hash, "
-    "mined_tx, made_at_block"
+from headrace.chain.outbox_rows import (
+    ATTEMPT_COLUMNS,
+    COLUMNS,
+    Attempt,
+    Draft,
+    Limits,
+    Tx,
+    to_attempt,
+    to_tx,
 )
+from headrace.chain.outbox_tables import bind, migrate
+from headrace.chain.sql import Database, SqliteDatabase
+from headrace.errors import RetryLater, UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class Tx:
-    """
-    One nonce of the key and what it is for. `state`: open (signed, not in a block), mined (in a
-    block that may still go), done, reverted, empty (a transaction without effect took its nonce,
-    because the call had become invalid), lost (the nonce went to a transaction that is not from
-    here).
-    """
-
-    id: int
-    action: str
-    what: str
-    nonce: int
-    target: str
-    data: bytes
-    value: int
-    gas: int
-    state: str
-    reason: str
-    mined_in: int | None
-    mined_hash: bytes | None
-    mined_tx: bytes | None
-    made_at_block: int
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether it may still get into a block."""
-        return self.state == "open"
-
-    @property
-    def is_success(self) -> bool:
-        """Whether it is in a block and did what it is for."""
-        return self.state in ("mined", "done")
+class Deferred(RetryLater):
+    """Nothing was signed, by a rule of our own: decide again at the next block."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Signed bytes for a nonce. `is_empty` ones have no effect but to use it up."""
-
-    hash: bytes
-    raw: bytes
-    max_fee: int
-    priority_fee: int
-    is_empty: bool
-    made_at_block: int
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What is to be signed, all but its nonce."""
-
-    action: str
-    what: str
-    target: str
-    data: bytes
-    value: int
-    gas: int
+class ForeignNonce(Deferred):
+    """Another program sends with the key: nothing leaves until an operator has seen to it."""
 
 
 class Outbox:
-    """The open file of one key on one chain."""
+    """The open book of one key on one chain. Of one thread."""
 
-    def __init__(self, path: Path, *, chain_id: int, address: str) -> None:
-        """UsageError if the file is of another chain or key, locked or damaged."""
-        self.path = path
+    def __init__(self, place: Path | Database, *, chain_id: int, address: str) -> None:
+        """
+        Open the file, or bind the database. UsageError if it is of another chain or key, locked or
+        damaged.
+        """
         # The signed bytes must survive a power cut before they leave: every commit waits for the
         # disk.
-        self._db = connect(path, is_durable=True)
-        identity = {"chain_id": str(chain_id), "address": address}
-        with clear_errors(path), transaction(self._db):
-            for statement in _TABLES.split(";"):
-                self._db.execute(statement)
-            self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", identity.items())
-            known = dict(self._db.execute("SELECT key, value FROM meta"))
-        if known != identity:
+        self._db = place if isinstance(place, Database) else SqliteDatabase(place)
+        try:
+            migrate(self._db)
+            known = bind(self._db, {"chain_id": str(chain_id), "address": address})
+        except BaseException:
+            self._db.close()
+            raise
+        if known != (str(chain_id), address):
             self._db.close()
             raise UsageError(
-                f"{path} is of key {known['address']} on chain {known['chain_id']}, not of "
-                f"{address} on chain {chain_id}: choose another home directory or move it away"
+                f"{self._db.name} is of key {known[1]} on chain {known[0]}, not of {address} on "
+                f"chain {chain_id}: choose another home directory or move it away"
             )
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the book."""
         self._db.close()
 
     # ---- reads
@@ -133,70 +76,105 @@ class Outbox:
         return self._select("id = ?", tx_id)[0]
 
     def unsettled(self) -> list[Tx]:
-        """What is open or in a block that may still go, by nonce."""
+        """What is open or did its deed in a block that may still go, by nonce."""
         return self._select("state IN ('open', 'mined') ORDER BY nonce")
 
+    def unfinished(self) -> list[Tx]:
+        """Every transaction that a reorganisation may still change, by nonce."""
+        return self._select("is_final = 0 ORDER BY nonce")
+
     def attempts(self, tx_id: int) -> list[Attempt]:
-        """All that was signed for a transaction, oldest first."""
-        with clear_errors(self.path):
-            rows = self._db.execute(
-                "SELECT hash, raw, max_fee, priority_fee, is_empty, made_at_block FROM attempt "
-                "WHERE tx = ? ORDER BY length(max_fee), max_fee",
-                (tx_id,),
-            ).fetchall()
-        return [
-            Attempt(hash_, raw, int(fee), int(tip), bool(is_empty), block)
-            for hash_, raw, fee, tip, is_empty, block in rows
-        ]
+        """All that was signed for a transaction, the cheapest first."""
+        rows = self._db.rows(
+            f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE tx = ? "  # noqa: S608
+            "ORDER BY length(max_fee), max_fee",
+            tx_id,
+        )
+        return [to_attempt(row) for row in rows]
+
+    def at_stake(self) -> int:
+        """What all that is in no block yet may cost at most, in wei, values included."""
+        return sum(self._worst(tx) + tx.value for tx in self._select("state = 'open'"))
+
+    def spent(self, day: int, *, is_safety: bool) -> int:
+        """
+        What a class of actions has burnt in blocks of a day of chain time and may burn at most with
+        what is in no block yet, in wei.
+        """
+        rows = self._db.rows(
+            "SELECT fee FROM tx WHERE fee_day = ? AND is_safety = ?", day, int(is_safety)
+        )
+        open_now = self._select("state = 'open' AND is_safety = ?", int(is_safety))
+        return sum(int(row[0]) for row in rows) + sum(self._worst(tx) for tx in open_now)
+
+    def _worst(self, tx: Tx) -> int:
+        return tx.gas * max(attempt.max_fee for attempt in self.attempts(tx.id))
 
     def _select(self, where: str, *args: object) -> list[Tx]:
-        with clear_errors(self.path):
-            rows = self._db.execute(f"SELECT {_COLUMNS} FROM tx WHERE {where}", args)  # noqa: S608
-            return [_tx(row) for row in rows]
+        rows = self._db.rows(f"SELECT {COLUMNS} FROM tx WHERE {where}", *args)  # noqa: S608
+        return [to_tx(row) for row in rows]
 
     # ---- writes
 
     def add(
-        self, draft: Draft, *, chain_nonce: int, block: int, sign: Callable[[int], Attempt]
+        self,
+        draft: Draft,
+        *,
+        chain_nonce: int,
+        block: int,
+        sign: Callable[[int], Attempt],
+        limits: Limits | None = None,
     ) -> tuple[Tx, bool]:
         """
         Give `draft` the next nonce and keep what `sign` makes of it; `chain_nonce` is how many of
         the key's transactions are in blocks. The second value is False if another process was
-        faster with the same action: then its transaction is returned.
+        faster with the same action: then its transaction is returned. Deferred, and nothing is
+        signed, if `limits` leave no room.
         """
-        with clear_errors(self.path), transaction(self._db):
+        with self._db.transaction():
             rival = self._select("action = ? AND state IN ('open', 'mined')", draft.action)
             if rival:
                 return rival[0], False
-            used = self._db.execute(
-                "SELECT max(nonce) FROM tx WHERE state IN ('open', 'mined')"
-            ).fetchone()[0]
+            if limits is not None:
+                self._check(draft, limits)
+            used = self._db.rows("SELECT max(nonce) FROM tx WHERE is_final = 0")[0][0]
             nonce = chain_nonce if used is None else max(chain_nonce, used + 1)
             attempt = sign(nonce)
-            row = self._db.execute(
+            row = self._db.rows(
                 "INSERT INTO tx (action, what, nonce, target, data, value, gas, state, "
-                "made_at_block) VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?)",
-                (
-                    *(draft.action, draft.what, nonce, draft.target, draft.data),
-                    *(str(draft.value), draft.gas, block),
-                ),
+                "made_at_block, deadline, is_safety) VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?) "
+                "RETURNING id",
+                *(draft.action, draft.what, nonce, draft.target, draft.data),
+                *(str(draft.value), draft.gas, block, draft.deadline, int(draft.is_safety)),
             )
-            tx_id = row.lastrowid or 0
+            tx_id = row[0][0]
             self._insert(tx_id, attempt)
         return self.get(tx_id), True
 
+    def _check(self, draft: Draft, limits: Limits) -> None:
+        in_flight = len(self._select("state = 'open'"))
+        if in_flight >= limits.in_flight:
+            raise Deferred(f"{in_flight} transactions of the key are under way")
+        if limits.budget is None:
+            return
+        spent = self.spent(limits.day, is_safety=draft.is_safety)
+        if spent + draft.gas * limits.max_fee > limits.budget:
+            raise Deferred(
+                f"the day's gas budget is used up: {spent} of {limits.budget} wei are spent or "
+                "under way"
+            )
+
     def add_attempt(self, tx_id: int, attempt: Attempt) -> None:
         """Keep other bytes for the same nonce."""
-        with clear_errors(self.path), transaction(self._db):
+        with self._db.transaction():
             self._insert(tx_id, attempt)
 
     def _insert(self, tx_id: int, attempt: Attempt) -> None:
-        self._db.execute(
-            "INSERT OR IGNORE INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(attempt.hash, tx_id, attempt.raw, str(attempt.max_fee)),
-                *(str(attempt.priority_fee), int(attempt.is_empty), attempt.made_at_block),
-            ),
+        self._db.run(
+            f"INSERT INTO attempt (tx, {ATTEMPT_COLUMNS}) "  # noqa: S608
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            *(tx_id, attempt.hash, attempt.raw, str(attempt.max_fee)),
+            *(str(attempt.priority_fee), int(attempt.is_empty), attempt.made_at_block),
         )
 
     def settle(
@@ -204,21 +182,64 @@ class Outbox:
         tx_id: int,
         state: str,
         *,
+        is_final: bool = False,
         reason: str = "",
         mined: tuple[int, bytes, bytes] | None = None,
+        fee: int = 0,
+        fee_day: int | None = None,
     ) -> Tx:
-        """Write down where a transaction is; `mined` is (block number, block hash, tx hash)."""
+        """
+        Write down where a transaction is; `mined` is (block number, block hash, tx hash), `fee`
+        what its gas cost in wei, on the chain's day `fee_day`.
+        """
         number, block_hash, tx_hash = mined or (None, None, None)
-        with clear_errors(self.path):
-            self._db.execute(
-                "UPDATE tx SET state = ?, reason = ?, mined_in = ?, mined_hash = ?, mined_tx = ? "
-                "WHERE id = ?",
-                (state, reason, number, block_hash, tx_hash, tx_id),
+        with self._db.transaction():
+            self._db.run(
+                "UPDATE tx SET state = ?, is_final = ?, reason = ?, mined_in = ?, mined_hash = ?, "
+                "mined_tx = ?, fee = ?, fee_day = ? WHERE id = ?",
+                *(state, int(is_final), reason, number, block_hash, tx_hash),
+                *(str(fee), fee_day, tx_id),
             )
         return self.get(tx_id)
 
+    def reopen(self, tx_id: int) -> Tx:
+        """
+        A reorganisation took it out of its block. It is open again, unless its action has been
+        given free since (it had failed): then only its nonce is to be used up.
+        """
+        with self._db.transaction():
+            tx = self.get(tx_id)
+            others = self._select(
+                "action = ? AND id <> ? AND state IN ('open', 'mined')", tx.action, tx_id
+            )
+            is_given_up = tx.state in ("reverted", "empty") or bool(others)
+            state = ("empty" if tx.state == "done" else tx.state) if is_given_up else "open"
+            self._db.run(
+                "UPDATE tx SET state = ?, mined_in = NULL, mined_hash = NULL, mined_tx = NULL, "
+                "fee = '0', fee_day = NULL WHERE id = ?",
+                *(state, tx_id),
+            )
+        return self.get(tx_id)
 
-def _tx(row: tuple[Any, ...]) -> Tx:
-    values = dict(zip((field.name for field in fields(Tx)), row, strict=True))
-    # Wei do not fit SQLite's integers.
-    return Tx(**values | {"value": int(values["value"])})
+    # ---- the latch
+
+    def latched(self) -> str | None:
+        """Why nothing may leave, or None."""
+        row = self._db.rows("SELECT value FROM meta WHERE key = 'foreign'")
+        if not row:
+            return None
+        found = json.loads(row[0][0])
+        return f"another program has sent with this key at nonce {found['nonce']}"
+
+    def latch(self, nonce: int) -> None:
+        """Let nothing leave any more, in this process or another: `nonce` is a stranger's."""
+        with self._db.transaction():
+            self._db.run(
+                "INSERT INTO meta (key, value) VALUES ('foreign', ?) ON CONFLICT DO NOTHING",
+                json.dumps({"nonce": nonce}),
+            )
+
+    def release(self) -> None:
+        """An operator has seen to it: transactions may leave again."""
+        with self._db.transaction():
+            self._db.run("DELETE FROM meta WHERE key = 'foreign'")

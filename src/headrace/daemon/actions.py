@@ -13,8 +13,10 @@ from types import MappingProxyType
 from typing import Any
 
 from headrace.chain.contract import Contract
-from headrace.chain.outbox import Tx
+from headrace.chain.outbox import Deferred
+from headrace.chain.outbox_rows import Tx
 from headrace.chain.sender import Sender
+from headrace.daemon.kinds import kind_of
 from headrace.errors import Rejected
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,8 @@ class Action:
     One move: `function` of `contract` (a name of the manifest: `JobEscrow`) with `args` as its ABI
     has them, words of `headrace.terms` included. `note` is what a person would want to read of it
     in a log. `ground` is what it was decided on, beyond the key. `gas` is a limit instead of the
-    estimate.
+    estimate. It is good from `not_before` on and while the time is at most `deadline`, in seconds
+    of chain time.
     """
 
     key: str
@@ -72,11 +75,22 @@ class Action:
     note: str = ""
     ground: Hashable = ()
     gas: int | None = None
+    not_before: int = 0
+    deadline: int | None = None
 
     @property
     def what(self) -> str:
         """The function with its contract, as in `DONE`."""
         return f"{self.contract}.{self.function}"
+
+    @property
+    def is_safety(self) -> bool:
+        """Whether it goes before all that only earns something."""
+        return kind_of(self.what).is_safety
+
+    def is_good(self, now: int) -> bool:
+        """Whether chain time `now` is within its bounds."""
+        return self.not_before <= now and (self.deadline is None or now <= self.deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +98,15 @@ class Performed:
     """
     What became of a round's actions: `sent` are the transactions under way (new or not), `done` the
     keys of what turned out to be done, `refused` the reasons by key, `held` the keys of what was
-    let be because of an earlier refusal.
+    let be because of an earlier refusal, or because its time is not now, `deferred` why a rule of
+    our own (a cap, a budget, the reserve) lets what wait for the next block.
     """
 
     sent: tuple[Tx, ...] = ()
     done: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     held: tuple[str, ...] = ()
+    deferred: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +132,9 @@ class Performer:
         self._contracts = contracts
         self._done = done
         self._refusals: dict[str, _Refusal] = {}
+        self._deferred: dict[str, str] = {}
+        self._deferred_at = -1
+        self._has_said = False
 
     def perform(
         self,
@@ -125,22 +144,30 @@ class Performer:
         before: Callable[[Action], None] = lambda action: None,
     ) -> Performed:
         """
-        Make the moves, in their order; `now` is the time of the block they were decided at.
-        `before` is called for each that isn't held (a place to write something down first).
-        RetryLater and Unreachable leave the rest undone: decide again.
+        Make the moves, the most urgent first (see `by_urgency`); `now` is the time of the block
+        they were decided at. `before` is called for each that isn't held (a place to write
+        something down first). RetryLater and Unreachable leave the rest undone: decide again.
         """
         sent: list[Tx] = []
         done: list[str] = []
         refused: dict[str, str] = {}
         held: list[str] = []
-        for action in actions:
-            if self._is_held(action, now):
+        if now != self._deferred_at:
+            # The next block may have room for what waited.
+            self._has_said = bool(self._deferred)
+            self._deferred, self._deferred_at = {}, now
+        for action in by_urgency(actions):
+            if not action.is_good(now) or self._is_held(action, now):
                 held.append(action.key)
+                continue
+            if action.key in self._deferred:
                 continue
             before(action)
             call = self._contracts[action.contract].call(action.function, *action.args)
             try:
-                tx = self._sender.submit(action.key, call, gas=action.gas)
+                tx = self._sender.submit(action.key, call, gas=action.gas, deadline=action.deadline)
+            except Deferred as error:
+                self._defer(action, str(error))
             except Rejected as error:
                 if self._refuse(action, error.reason, now):
                     done.append(action.key)
@@ -151,7 +178,14 @@ class Performer:
                     log.debug("under way", extra={"action": action.key, "note": action.note})
                 sent.append(tx)
         self._forget(now)
-        return Performed(tuple(sent), tuple(done), refused, tuple(held))
+        return Performed(tuple(sent), tuple(done), refused, tuple(held), dict(self._deferred))
+
+    def _defer(self, action: Action, why: str) -> None:
+        """Not now; the first reason is logged, and then no other while anything waits."""
+        self._deferred[action.key] = why
+        if not self._has_said:
+            self._has_said = True
+            log.warning("waits", extra={"action": action.key, "what": action.what, "why": why})
 
     def _is_held(self, action: Action, now: int) -> bool:
         refusal = self._refusals.get(action.key)
@@ -176,6 +210,18 @@ class Performer:
         stale = [key for key, refusal in self._refusals.items() if now > refusal.until + _FORGET]
         for key in stale:
             del self._refusals[key]
+
+
+def by_urgency(actions: Iterable[Action]) -> list[Action]:
+    """Safety moves first, then by deadline, those without one last; else in the given order."""
+    never = 1 << 64
+    return sorted(
+        actions,
+        key=lambda action: (
+            not action.is_safety,
+            never if action.deadline is None else action.deadline,
+        ),
+    )
 
 
 def under_way(sent: Iterable[Tx]) -> tuple[str, ...]:

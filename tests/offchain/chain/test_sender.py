@@ -12,7 +12,8 @@ from headrace.chain.artifacts import load
 from headrace.chain.contracts import Token
 from headrace.chain.outbox import Outbox
 from headrace.chain.rpc import Rpc
-from headrace.chain.sender import GWEI, MAX_PENDING, Fees, Sender, read_receipt
+from headrace.chain.fees import GWEI, Fees
+from headrace.chain.sender import MAX_PENDING, Sender, read_receipt
 from headrace.errors import Rejected, RetryLater, Unreachable, UsageError
 from tests.harness import Anvil
 

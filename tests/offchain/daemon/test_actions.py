@@ -8,7 +8,7 @@ import pytest
 from headrace.chain.abi import Call
 from headrace.chain.contract import Contract
 from headrace.chain.contracts import JobEscrow, Token
-from headrace.chain.outbox import Tx
+from headrace.chain.outbox_rows import Tx
 from headrace.chain.rpc import Rpc
 from headrace.chain.rules import FaultProof
 from headrace.daemon.actions import DONE, FIRST_LAPSE, LONGEST_LAPSE, Action, Performer, under_way
@@ -27,7 +27,8 @@ class FakeSender:
     asked: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
-    def submit(self, action: str, call: Call, *, gas: int | None = None) -> Tx:
+    def submit(self, action: str, call: Call, *, gas: int | None = None, deadline: int | None = None
+    ) -> Tx:
         self.asked.append(action)
         self.answer(action)
         self.calls.append(call)
