@@ -12,10 +12,12 @@ from headrace.graph import tensors as small_tensors
 from headrace.graph import trace as small_traces
 from headrace.graph.errors import ModelError
 from headrace.graph.model import Model as SmallModel
+from headrace.graph.model import Opcode as SmallOpcode
 from headrace.graph.trace import Trace as SmallTrace
 from headrace.graph2 import containers, model_file
 from headrace.graph2 import trace as traces
 from headrace.graph2.model import Model as GraphModel
+from headrace.graph2.opcodes import Opcode as GraphOpcode
 from headrace.graph2.trace import Trace as GraphTrace
 from headrace.input_forms import Array, GraphInput, InputForm, SmallInput
 
@@ -80,6 +82,19 @@ def run(model: AnyModel, tensor: Array) -> AnyTrace:
 def result_of(trace: AnyTrace) -> Array:
     """The last operator's output."""
     return trace.tensors[-1] if isinstance(trace, GraphTrace) else trace.result
+
+
+def tensors_of(trace: AnyTrace) -> tuple[Array, ...]:
+    """Every operator's output, padding left out."""
+    if isinstance(trace, GraphTrace):
+        return trace.tensors
+    return tuple(trace.tensor(index) for index in range(trace.model.op_count))
+
+
+def operator_names(model: AnyModel) -> tuple[str, ...]:
+    """What each operator is."""
+    kind = GraphOpcode if isinstance(model, GraphModel) else SmallOpcode
+    return tuple(kind(operator.opcode).name for operator in model.operators)
 
 
 def dump_trace(trace: AnyTrace) -> bytes:

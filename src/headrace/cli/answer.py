@@ -13,11 +13,13 @@ import click
 class Answer:
     """
     `data` is the JSON document, `lines` are for people. Amounts in `data` are strings of whole
-    tokens, times unix seconds; bytes are put out as 0x and digits.
+    tokens, times unix seconds; bytes are put out as 0x and digits. `code` is what the program ends
+    with.
     """
 
     data: Mapping[str, Any]
     lines: Sequence[str] = field(default=())
+    code: int = 0
 
     def emit(self, is_json: bool) -> None:
         """Put it out on stdout."""

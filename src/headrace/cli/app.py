@@ -46,6 +46,7 @@ _COMMANDS = {
     "cancel": "cancel",
     "revoke": "cancel",
     "invoice": "invoice",
+    "verify": "verify",
     "why": "why",
     "providers": "providers",
     "register": "register",
@@ -154,6 +155,7 @@ class Program(click.Group):
             if isinstance(answer, Answer):
                 answer.emit(is_json)
                 sys.stdout.flush()
+                sys.exit(answer.code)
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             sys.exit(INTERRUPTED)
