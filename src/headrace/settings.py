@@ -41,10 +41,24 @@ class Settings(BaseSettings):
     passphrase_file: Path | None = None
     # The most that is paid per unit of gas, in gwei.
     max_fee_gwei: float = Field(default=200.0, gt=0, le=100_000)
+    # What a daemon's ordinary actions may burn in gas in a day of chain time, and its safety actions
+    # once more, in gwei.
+    gas_per_day_gwei: int = Field(default=1_000_000_000, gt=0, le=10**15)
+    # Wait while another process sends with the same key, and take over when it ends.
+    standby: bool = False
     # Blocks after which a transaction is taken for final.
     confirmations: int = Field(default=2, ge=0, le=512)
     # Seconds between two looks at the chain.
     poll_seconds: float = Field(default=0.25, ge=0.01, le=60)
+    # Where metrics and health are served: a port, "auto" for any free one, "0" for nowhere.
+    http_host: str = "127.0.0.1"
+    http_port: str = Field(default="0", pattern=r"^(auto|[0-9]{1,5})$")
+    # Seconds in which a loop has to come round before its process is ended; 0 for never.
+    watchdog_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    # Seconds without having been at the head, after which a daemon isn't ready.
+    lag_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    # Balance of the key under which a daemon isn't ready, in gwei.
+    reserve_gwei: int = Field(default=1_000_000, ge=0, le=10**15)
     log_level: str = Field(default="INFO", pattern=r"^(?i:debug|info|warning|error)$")
 
     @field_validator("home", "manifest", "store", "board", "rpc_url_file", "passphrase_file")
@@ -73,9 +87,26 @@ class Settings(BaseSettings):
         return self.board or self.store_path / "board"
 
     @property
+    def listen_port(self) -> int | None:
+        """The port to serve health at, 0 for any free one; None for nowhere."""
+        if self.http_port == "auto":
+            return 0
+        return int(self.http_port) or None
+
+    @property
+    def reserve(self) -> int:
+        """The key's balance under which a daemon isn't ready, in wei."""
+        return self.reserve_gwei * GWEI
+
+    @property
     def max_fee(self) -> int:
         """The most that is paid per unit of gas, in wei."""
         return int(self.max_fee_gwei * GWEI)
+
+    @property
+    def gas_per_day(self) -> int:
+        """What each class of a daemon's actions may burn in a day, in wei."""
+        return self.gas_per_day_gwei * GWEI
 
     def url(self) -> str:
         """The node's whole URL, for the connection alone. UsageError if its file can't be read."""

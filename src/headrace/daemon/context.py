@@ -16,17 +16,21 @@ from headrace.chain.contract import Contract
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Token, Vault
 from headrace.chain.db import ChainDb
 from headrace.chain.endpoints import connect
+from headrace.chain.fees import Fees
 from headrace.chain.follower import Follower
 from headrace.chain.jobs import JobBook
+from headrace.chain.lease import FileLease
 from headrace.chain.manifest import Deployment
 from headrace.chain.outbox import Outbox
 from headrace.chain.rpc import Header, Rpc
 from headrace.chain.rules import FaultProof, MatchRules
-from headrace.chain.sender import Fees, Sender
+from headrace.chain.sender import Sender
 from headrace.daemon.actions import Action, Performed, Performer
 from headrace.daemon.disputes import DisputeBook
+from headrace.daemon.kinds import kind_of
 from headrace.daemon.loop import Stop
 from headrace.errors import UsageError
+from headrace.ops.observer import Observer
 from headrace.settings import Settings
 from headrace.store.blobs import BlobStore
 from headrace.store.board import Board
@@ -84,6 +88,7 @@ class Context:
     rules: MatchRules
     escrow: JobEscrow
     fault_proof: FaultProof
+    observer: Observer = field(default_factory=Observer)
     performer: Performer = field(init=False)
     _seen: bytes = b""
     # Touched, and not yet in a view.
@@ -123,14 +128,18 @@ class Context:
         Look after the transactions under way, then read the chain to its head. RetryLater and
         Unreachable leave what was read until then in place: look again.
         """
-        self.sender.settle()
+        changed = self.sender.settle()
+        self.observer.settled(changed, self.outbox)
         while True:
             step = self.follower.step()
+            self.observer.stepped(step)
             self._touched_jobs |= self.jobs.follow(step, self.db, self.escrow.address)
             self._touched_claims |= self.disputes.follow(step, self.db, self.fault_proof.address)
             # Far behind, this takes many steps: a stop doesn't wait for them.
             if step.is_caught_up or self.stop.is_set:
                 break
+        if step.is_caught_up:
+            self.observer.at_head(step.head.timestamp)
         is_new = step.head.hash != self._seen
         view = View(
             step.head, frozenset(self._touched_jobs), frozenset(self._touched_claims), is_new
@@ -150,7 +159,10 @@ class Context:
         """`Performer.perform`, at the time of `view`; nothing once it is time to stop."""
         if self.stop.is_set:
             return Performed()
-        return self.performer.perform(actions, view.now, before=before)
+        actions = list(actions)
+        performed = self.performer.perform(actions, view.now, before=before)
+        self.observer.performed(actions, performed, view.now)
+        return performed
 
     def close(self) -> None:
         """Close files and connections."""
@@ -178,7 +190,14 @@ def unlock(settings: Settings) -> Key:
     return accounts.load(settings.keys_folder, settings.account, passphrase)
 
 
-def open_context(name: str, settings: Settings, stop: Stop, *, key: Key | None = None) -> Context:
+def open_context(
+    name: str,
+    settings: Settings,
+    stop: Stop,
+    *,
+    key: Key | None = None,
+    observer: Observer | None = None,
+) -> Context:
     """
     Open what the daemon `name` works with; `key` instead of the one that the settings name.
     UsageError if anything doesn't belong together: another chain, other code at an address, a file
@@ -205,10 +224,12 @@ def open_context(name: str, settings: Settings, stop: Stop, *, key: Key | None =
             genesis=deployment.genesis,
             escrow=escrow.address,
         )
+        sent = outbox_path(settings, deployment, key.address)
         outbox = Outbox(
-            outbox_path(settings, deployment, key.address),
+            sent,
             chain_id=deployment.chain_id,
             address=key.address,
+            lease=FileLease.take(sent, is_standby=settings.standby),
         )
     except BaseException:
         if db is not None:
@@ -220,8 +241,14 @@ def open_context(name: str, settings: Settings, stop: Stop, *, key: Key | None =
         key,
         outbox,
         chain_id=deployment.chain_id,
-        fees=Fees(cap=settings.max_fee),
+        fees=Fees.unattended(
+            settings.max_fee,
+            kind_of,
+            reserve=settings.reserve,
+            daily_budget=settings.gas_per_day,
+        ),
         confirmations=settings.confirmations,
+        is_unattended=True,
     )
     log.info(
         "open",
@@ -257,4 +284,5 @@ def open_context(name: str, settings: Settings, stop: Stop, *, key: Key | None =
         rules=deployment.rules(rpc),
         escrow=escrow,
         fault_proof=fault_proof,
+        observer=observer or Observer(),
     )

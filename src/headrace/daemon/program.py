@@ -12,6 +12,8 @@ from headrace.daemon import loop
 from headrace.daemon.context import Context, open_context
 from headrace.daemon.loop import Stop, Stopped
 from headrace.errors import HeadraceError
+from headrace.ops.checkup import Checkup
+from headrace.ops.operations import Operations
 from headrace.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,16 +52,31 @@ def _serve(
     stop: Stop,
     key: Key | None,
 ) -> None:
-    context = loop.until_it_works(lambda: open_context(name, settings, stop, key=key), stop)
-    if context is None:
-        return
-    try:
-        tick = loop.until_it_works(lambda: make(context), stop)
-        if tick is not None:
-            loop.run(tick, stop, poll=settings.poll_seconds)
-    finally:
-        context.close()
+    with Operations(name, settings) as operations:
+        context = loop.until_it_works(
+            operations.beating(
+                lambda: open_context(name, settings, stop, key=key, observer=operations.observer)
+            ),
+            stop,
+        )
+        if context is None:
+            return
+        try:
+            tick = loop.until_it_works(operations.beating(lambda: make(context)), stop)
+            if tick is not None:
+                operations.opened()
+                checkup = Checkup(context)
+                rounds = operations.measured(lambda: _round(checkup, tick))
+                loop.run(rounds, stop, poll=settings.poll_seconds)
+        finally:
+            context.close()
     log.info("stopped", extra={"daemon": name})
+
+
+def _round(checkup: Checkup, tick: Tick) -> None:
+    # First: a round that fails, for want of money perhaps, must not hide why.
+    checkup.tick()
+    tick()
 
 
 def main(run: Callable[[Settings], None]) -> NoReturn:

@@ -1,0 +1,1 @@
+"""What operating a daemon takes: metrics, health, watchdog, doctor, traces."""

@@ -1,0 +1,131 @@
+"""Turns what a daemon does into figures. It only watches: nothing it does can stop a round.
+
+The context of a daemon calls it at the places where something happens: a step of the follower, the
+outbox looked after, a round's actions made. All times but `lag_seconds` are chain time.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from headrace.chain.abi import Log
+from headrace.chain.contracts import JobEscrow
+from headrace.chain.follower import Step
+from headrace.chain.outbox import Outbox
+from headrace.chain.outbox_rows import Tx
+from headrace.chain.rules import FaultProof
+from headrace.daemon.actions import Action, Performed
+from headrace.ops.health import LOOP, Health
+from headrace.ops.metrics import Metrics
+
+# Actions that have not been due for this many seconds of chain time are forgotten.
+_FORGET = 3_600
+
+
+def event_names() -> Mapping[bytes, str]:
+    """The names of all events that a daemon may read, by their topics."""
+    kinds = (JobEscrow.abi(), FaultProof.abi())
+    return {event.topic: name for abi in kinds for name, event in abi.events.items()}
+
+
+class Observer:
+    """Watches one daemon. One thread."""
+
+    def __init__(
+        self,
+        metrics: Metrics | None = None,
+        health: Health | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Without `metrics` and `health` it has its own, which nobody reads."""
+        self.metrics = metrics or Metrics("none")
+        self.health = health or Health()
+        self._clock = clock
+        self._names = event_names()
+        self._cursor: int | None = None
+        self._attempts: dict[int, int] = {}
+        self._due_since: dict[str, int] = {}
+        self._head_at = clock()
+        self.metrics.lag_seconds.set_function(lambda: self._clock() - self._head_at)
+
+    # ---- the chain
+
+    def stepped(self, step: Step) -> None:
+        """The follower has read on, or gone back."""
+        metrics = self.metrics
+        # Far behind, one round takes many steps: each of them shows that the loop lives.
+        self.health.beat(LOOP)
+        if self._cursor is not None and step.cursor < self._cursor:
+            metrics.reorgs.inc()
+            metrics.reorg_depth.set(self._cursor - step.cursor)
+        self._cursor = step.cursor
+        metrics.head_block.labels("node").set(step.head.number)
+        metrics.cursor_block.set(step.cursor)
+        metrics.lag_blocks.set(max(0, step.head.number - step.cursor))
+        for name, count in self._counted(step.added).items():
+            metrics.events.labels(name).inc(count)
+
+    def _counted(self, logs: Iterable[Log]) -> Counter[str]:
+        return Counter(
+            self._names.get(log.topics[0], "unknown") if log.topics else "unknown" for log in logs
+        )
+
+    def at_head(self, timestamp: int) -> None:
+        """All that the node knows has been read; `timestamp` is the head's."""
+        self._head_at = self._clock()
+        # The wall clock shows a chain that stands still; nothing is decided by it.
+        self.metrics.head_age_seconds.set(time.time() - timestamp)
+        self.health.report("lag", True, "at the head")
+
+    # ---- transactions
+
+    def settled(self, changed: Iterable[Tx], outbox: Outbox) -> None:
+        """The outbox was looked after: `changed` are in another state than before."""
+        metrics = self.metrics
+        for tx in changed:
+            if tx.state not in ("open", "mined"):
+                metrics.tx.labels(tx.what, tx.state).inc()
+        pending = [tx for tx in outbox.unsettled() if tx.is_pending]
+        metrics.tx_inflight.set(len(pending))
+        counts = {tx.id: len(outbox.attempts(tx.id)) for tx in pending}
+        for tx_id, count in counts.items():
+            more = count - self._attempts.get(tx_id, 1)
+            if more > 0:
+                metrics.tx_bumps.inc(more)
+        self._attempts = counts
+
+    def nonces(self, chain_nonce: int, open_now: Iterable[Tx]) -> None:
+        """`chain_nonce` transactions of the key are in blocks."""
+        taken = {tx.nonce for tx in open_now if tx.nonce >= chain_nonce}
+        gap = max(taken) + 1 - chain_nonce - len(taken) if taken else 0
+        self.metrics.nonce_gap.set(gap)
+
+    # ---- actions
+
+    def performed(self, actions: Sequence[Action], performed: Performed, now: int) -> None:
+        """A round has decided `actions` at chain time `now`, and this became of them."""
+        states = dict.fromkeys((tx.action for tx in performed.sent), "sent")
+        states |= dict.fromkeys(performed.done, "done")
+        states |= dict.fromkeys(performed.refused, "refused")
+        states |= dict.fromkeys(performed.held, "held")
+        counts = Counter((action.what, states.get(action.key, "planned")) for action in actions)
+        gauge = self.metrics.actions
+        gauge.clear()
+        for (what, state), count in counts.items():
+            gauge.labels(what, state).set(count)
+        for action in actions:
+            self._due_since.setdefault(action.key, now)
+        due = {action.key for action in actions if states.get(action.key) != "done"}
+        self._due_since = {
+            key: since
+            for key, since in self._due_since.items()
+            if key in due and now - since < _FORGET
+        }
+        oldest = min(self._due_since.values(), default=now)
+        self.metrics.action_age_seconds.set(max(0, now - oldest))
+        slack = [a.deadline - now for a in actions if a.key in due and a.deadline is not None]
+        if slack:
+            self.metrics.deadline_slack_seconds.set(min(slack))
+        else:
+            self.metrics.deadline_slack_seconds.forget()
