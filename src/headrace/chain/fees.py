@@ -11,7 +11,6 @@ from typing import Self
 from headrace.errors import Rejected
 
 GWEI = 10**9
-ETHER = 10**18
 # A transaction without data between accounts.
 EMPTY_GAS = 21_000
 SECONDS_PER_DAY = 86_400
@@ -61,17 +60,17 @@ class Fees:
     kind_of: Callable[[str], Kind] = lambda what: ANY
 
     @classmethod
-    def unattended(cls, cap: int, kind_of: Callable[[str], Kind]) -> Self:
+    def unattended(
+        cls, cap: int, kind_of: Callable[[str], Kind], *, reserve: int, daily_budget: int
+    ) -> Self:
         """
-        A daemon's: ordinary actions pay half the cap at most, so that what may not wait still has
-        room to outbid a spike; one ether a day for each class; a reserve for five safety actions of
-        400,000 gas at a hundredth of the cap, at most 0.02 ether.
+        A daemon's. Ordinary actions pay half the cap at most, so that what may not wait still has
+        room to outbid a spike.
         """
-        reserve = min(5 * 400_000 * cap // 100, ETHER // 50)
         return cls(
             cap=cap,
             ordinary_cap=cap // 2,
-            daily_budget=ETHER,
+            daily_budget=daily_budget,
             reserve=reserve,
             kind_of=kind_of,
         )

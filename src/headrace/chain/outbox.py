@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from headrace.chain.lease import Lease
 from headrace.chain.outbox_rows import (
     ATTEMPT_COLUMNS,
     COLUMNS,
@@ -39,30 +40,52 @@ class ForeignNonce(Deferred):
 class Outbox:
     """The open book of one key on one chain. Of one thread."""
 
-    def __init__(self, place: Path | Database, *, chain_id: int, address: str) -> None:
+    def __init__(
+        self,
+        place: Path | Database,
+        *,
+        chain_id: int,
+        address: str,
+        lease: Lease | None = None,
+    ) -> None:
         """
-        Open the file, or bind the database. UsageError if it is of another chain or key, locked or
-        damaged.
+        Open the file, or bind the database. With a `lease`, which is given back at the end, nothing
+        leaves without it. UsageError if the book is of another chain or key, locked or damaged.
         """
         # The signed bytes must survive a power cut before they leave: every commit waits for the
         # disk.
-        self._db = place if isinstance(place, Database) else SqliteDatabase(place)
+        self._lease = lease
+        try:
+            self._db = place if isinstance(place, Database) else SqliteDatabase(place)
+        except BaseException:
+            self._give_back()
+            raise
         try:
             migrate(self._db)
             known = bind(self._db, {"chain_id": str(chain_id), "address": address})
         except BaseException:
-            self._db.close()
+            self.close()
             raise
         if known != (str(chain_id), address):
-            self._db.close()
+            self.close()
             raise UsageError(
                 f"{self._db.name} is of key {known[1]} on chain {known[0]}, not of {address} on "
                 f"chain {chain_id}: choose another home directory or move it away"
             )
 
     def close(self) -> None:
-        """Close the book."""
+        """Close the book, and give the lease back."""
         self._db.close()
+        self._give_back()
+
+    def hold(self) -> None:
+        """Keep the right to send. UsageError if another process has taken it over."""
+        if self._lease is not None:
+            self._lease.hold()
+
+    def _give_back(self) -> None:
+        if self._lease is not None:
+            self._lease.close()
 
     # ---- reads
 

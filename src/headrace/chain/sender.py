@@ -27,7 +27,6 @@ from headrace.chain.fees import (
     gas_limit,
 )
 from headrace.chain.follower import to_log
-from headrace.chain.lease import Lease
 from headrace.chain.node_errors import Answer, classify, shown
 from headrace.chain.outbox import Deferred, ForeignNonce, Outbox
 from headrace.chain.outbox_rows import Attempt, Draft, Limits, Tx
@@ -42,8 +41,6 @@ log = logging.getLogger(__name__)
 MAX_PENDING = 16
 # The last places are for what may not wait.
 _ORDINARY_PENDING = 12
-# Seconds between two looks at the key's money while nothing is under way.
-_BALANCE_EVERY = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +53,6 @@ class Receipt:
     gas_used: int
     fee: int
     logs: tuple[Log, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """
-    How a key stands, as of the last look: `problems` are sentences that say why it can't do all of
-    its work, `balance` is in wei (None before the first look).
-    """
-
-    problems: tuple[str, ...] = ()
-    balance: int | None = None
-    in_flight: int = 0
 
 
 class Sender:
@@ -84,21 +69,18 @@ class Sender:
         confirmations: int = 2,
         lost_after: float = 5.0,
         is_unattended: bool = False,
-        lease: Lease | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """
         A transaction is final `confirmations` blocks after its own. A nonce that is used while none
         of our bytes has a receipt is given up after `lost_after` seconds; an `is_unattended` sender
         then sends nothing more, in this process or the next, until an operator releases the outbox.
-        With a `lease`, nothing leaves without it.
         """
         self._rpc = rpc
         self._key = key
         self._outbox = outbox
         self._fees = fees or Fees()
         self._is_unattended = is_unattended
-        self._lease = lease
         self._sleep = sleep
         self._broadcaster = Broadcaster(rpc, key, chain_id)
         self._settler = Settler(
@@ -108,10 +90,6 @@ class Sender:
             lost_after=lost_after,
             is_unattended=is_unattended,
         )
-        self._balance: int | None = None
-        self._balance_at = float("-inf")
-        # Whole, so that another thread may read it at any time.
-        self.standing = Standing()
 
     @property
     def address(self) -> str:
@@ -182,8 +160,7 @@ class Sender:
     def _check_right(self) -> None:
         if self._is_unattended and (why := self._outbox.latched()) is not None:
             raise ForeignNonce(f"nothing is sent: {why}")
-        if self._lease is not None:
-            self._lease.hold()
+        self._outbox.hold()
 
     def _limits(self, kind: Kind, header: Header, offer: Offer) -> Limits:
         return Limits(
@@ -225,7 +202,6 @@ class Sender:
 
     def _check_money(self, balance: int, cost: int, kind: Kind) -> None:
         """What is under way may cost all that it was signed for: that money is spoken for."""
-        self._note_balance(balance)
         left = balance - self._outbox.at_stake() - cost
         if left < 0:
             raise self._poor()
@@ -242,29 +218,8 @@ class Sender:
         Look after all that is under way; returns the transactions whose state has changed.
         Unreachable and RetryLater leave everything as it was.
         """
-        if self._lease is not None:
-            self._lease.hold()
-        changed = self._settler.settle()
-        if self._fees.reserve and time.monotonic() - self._balance_at >= _BALANCE_EVERY:
-            self._note_balance(self._rpc.balance(self.address))
-        self._note_standing()
-        return changed
-
-    def _note_balance(self, balance: int) -> None:
-        self._balance = balance
-        self._balance_at = time.monotonic()
-
-    def _note_standing(self) -> None:
-        problems = []
-        latched = self._outbox.latched()
-        if latched is not None and self._is_unattended:
-            problems.append(f"nothing is sent: {latched}")
-        if self._balance is not None and self._balance < self._fees.reserve:
-            problems.append(
-                f"the key has {self._balance} wei, less than its reserve of {self._fees.reserve}"
-            )
-        in_flight = sum(tx.is_pending for tx in self._outbox.unsettled())
-        self.standing = Standing(tuple(problems), self._balance, in_flight)
+        self._outbox.hold()
+        return self._settler.settle()
 
     # ---- wait
 

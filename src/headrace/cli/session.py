@@ -20,11 +20,12 @@ from headrace.chain.catalogue import read_catalogue
 from headrace.chain.contract import read_many
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Token, Vault
 from headrace.chain.endpoints import connect
+from headrace.chain.fees import Fees
 from headrace.chain.manifest import Deployment
 from headrace.chain.outbox import Outbox
 from headrace.chain.rpc import Header, Rpc
 from headrace.chain.rules import FaultProof, MatchRules
-from headrace.chain.sender import Fees, Receipt, Sender
+from headrace.chain.sender import Receipt, Sender
 from headrace.cli.names import Names
 from headrace.cli.show import Money
 from headrace.daemon.context import outbox_path
