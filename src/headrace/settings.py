@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from headrace.errors import UsageError
+from headrace.logging import secrets_of_url
 
 GWEI = 10**9
 
@@ -41,8 +42,8 @@ class Settings(BaseSettings):
     passphrase_file: Path | None = None
     # The most that is paid per unit of gas, in gwei.
     max_fee_gwei: float = Field(default=200.0, gt=0, le=100_000)
-    # What a daemon's ordinary actions may burn in gas in a day of chain time, and its safety actions
-    # once more, in gwei.
+    # What a daemon's ordinary actions may burn in gas in a day of chain time, in gwei; its safety
+    # actions may burn as much once more.
     gas_per_day_gwei: int = Field(default=1_000_000_000, gt=0, le=10**15)
     # Wait while another process sends with the same key, and take over when it ends.
     standby: bool = False
@@ -119,9 +120,19 @@ class Settings(BaseSettings):
         return None if self.passphrase is None else self.passphrase.get_secret_value()
 
     def secrets(self) -> list[str]:
-        """What must never get into a log (URLs are cut to their hosts there anyway)."""
-        passphrase = self.passphrase_of_account()
-        return [] if passphrase is None else [passphrase]
+        """
+        What must never get into a log: every secret setting, and what a URL carries beside its host
+        (URLs are cut to their hosts there anyway, but errors quote their pieces).
+        """
+        values = [self.passphrase_of_account() or "", self.url()]
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                values.append(value.get_secret_value())
+        found: list[str] = []
+        for value in filter(None, values):
+            found += secrets_of_url(value) if "://" in value else [value]
+        return found
 
 
 def load(**overrides: Any) -> Settings:

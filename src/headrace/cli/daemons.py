@@ -77,4 +77,5 @@ def _begin(session: Session, account: str | None) -> Key:
         session.settings = session.settings.model_copy(update={"account": account})
     key = session.key
     json_logs.configure(session.settings.log_level, secrets=session.settings.secrets())
+    json_logs.protect(key.secret.hex())
     return key

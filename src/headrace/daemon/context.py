@@ -30,6 +30,7 @@ from headrace.daemon.disputes import DisputeBook
 from headrace.daemon.kinds import kind_of
 from headrace.daemon.loop import Stop
 from headrace.errors import UsageError
+from headrace.logging import protect
 from headrace.ops.observer import Observer
 from headrace.settings import Settings
 from headrace.store.blobs import BlobStore
@@ -187,7 +188,9 @@ def unlock(settings: Settings) -> Key:
         raise UsageError(
             "the key is locked: set HEADRACE_PASSPHRASE_FILE to a file with its passphrase"
         )
-    return accounts.load(settings.keys_folder, settings.account, passphrase)
+    key = accounts.load(settings.keys_folder, settings.account, passphrase)
+    protect(key.secret.hex())
+    return key
 
 
 def open_context(
