@@ -1,0 +1,59 @@
+"""Every keeper has a place of its own at each job, and its turn comes when those before it fail."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.keeper.rank import may_act, rank, turn_at
+
+addresses = st.binary(min_size=20, max_size=20).map(lambda raw: "0x" + raw.hex())
+keeper_sets = st.lists(addresses, min_size=1, max_size=8, unique=True)
+job_ids = st.binary(min_size=32, max_size=32)
+
+
+@given(job_ids, keeper_sets)
+def test_the_keepers_of_a_job_have_all_ranks_once(job_id, keepers):
+    assert sorted(rank(job_id, keeper, keepers) for keeper in keepers) == list(range(len(keepers)))
+
+
+@given(job_ids, keeper_sets, st.randoms())
+def test_it_does_not_matter_how_the_keepers_are_written_down(job_id, keepers, random):
+    shuffled = [*keepers, *keepers]
+    random.shuffle(shuffled)
+    for keeper in keepers:
+        upper = "0x" + keeper[2:].upper()
+        assert rank(job_id, keeper, keepers) == rank(job_id, upper, shuffled)
+
+
+@given(job_ids, keeper_sets, addresses)
+def test_one_more_keeper_moves_others_back_by_one_at_most(job_id, keepers, newcomer):
+    others = [keeper for keeper in keepers if keeper != newcomer]
+    for keeper in others:
+        before = rank(job_id, keeper, others)
+        assert rank(job_id, keeper, [*others, newcomer]) in (before, before + 1)
+
+
+@given(job_ids, addresses)
+def test_a_keeper_that_knows_no_other_is_first(job_id, keeper):
+    assert rank(job_id, keeper, []) == 0
+    assert may_act(job_id, keeper, [], due_at=100, now=100, stagger_seconds=30)
+    assert not may_act(job_id, keeper, [], due_at=100, now=99, stagger_seconds=30)
+
+
+@given(job_ids, keeper_sets, st.integers(0, 2**40), st.integers(1, 600))
+def test_turns_are_a_stagger_apart_and_last(job_id, keepers, due_at, stagger):
+    turns = sorted(turn_at(job_id, keeper, keepers, due_at, stagger) for keeper in keepers)
+    assert turns == [due_at + n * stagger for n in range(len(keepers))]
+    for keeper in keepers:
+        turn = turn_at(job_id, keeper, keepers, due_at, stagger)
+        assert not may_act(job_id, keeper, keepers, due_at, turn - 1, stagger)
+        assert may_act(job_id, keeper, keepers, due_at, turn, stagger)
+        assert may_act(job_id, keeper, keepers, due_at, turn + 10**6, stagger)
+
+
+def test_jobs_are_spread_over_the_keepers():
+    keepers = ["0x" + bytes([n] * 20).hex() for n in range(3)]
+    firsts = [0, 0, 0]
+    for number in range(3_000):
+        ranks = [rank(number.to_bytes(32), keeper, keepers) for keeper in keepers]
+        firsts[ranks.index(0)] += 1
+    assert all(800 < first < 1_200 for first in firsts)
