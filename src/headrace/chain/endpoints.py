@@ -121,8 +121,15 @@ class Endpoints(Rpc):
             except (Unreachable, Throttled):
                 continue
             if not node.wrong:
-                return node.rpc
+                return _Single(self, node)
         return None
+
+    def ask(self, node: _Node, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """The outcomes of one node alone, tried once."""
+        outcomes, failure = self._try(node, calls, reading=True)
+        if failure is not None and not outcomes:
+            raise failure
+        return outcomes
 
     def distrust(self, why: str) -> None:
         """Leave the node in use for the next one that serves the chain, if there is one."""
@@ -246,6 +253,25 @@ class Endpoints(Rpc):
             log.error("node put aside", extra={"node": node.rpc.host, "why": node.wrong})
             if self._nodes[self._current] is node and (others := self._others()):
                 self._turn_to(others[0])
+
+
+class _Single(Rpc):
+    """One node of several; what goes wrong with it is the pool's to know."""
+
+    def __init__(self, pool: Endpoints, node: _Node) -> None:  # it has no connection of its own
+        self._pool = pool
+        self._node = node
+        self.host = node.rpc.host
+
+    def __repr__(self) -> str:
+        return f"Rpc({self.host})"
+
+    def outcomes(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """As of the node."""
+        return self._pool.ask(self._node, calls)
+
+    def close(self) -> None:
+        """The pool's connections stay."""
 
 
 def _hash_of(block: object) -> bytes:

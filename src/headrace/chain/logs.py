@@ -5,6 +5,7 @@ is not right is `RetryLater`: nothing is written, and the same is asked again, p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from eth_utils.crypto import keccak
@@ -53,7 +54,7 @@ class LogParser:
         except HeadraceError as error:
             raise Malformed(str(error)) from None
         places = [(log.block_number, log.log_index) for log in logs]
-        if any(after <= before for before, after in zip(places, places[1:], strict=False)):
+        if any(after <= before for before, after in pairwise(places)):
             logs.sort(key=lambda log: (log.block_number, log.log_index))
             if len(set(places)) != len(places):
                 raise Malformed("the node answered with a log twice")
@@ -61,10 +62,11 @@ class LogParser:
 
     def _log(self, item: Any) -> Log:
         header, block_hash = self._place(item["blockNumber"])
-        if item["blockHash"] != block_hash or item.get("removed"):
-            # In capitals it is the same hash.
-            if str(item["blockHash"]).lower() != block_hash or item.get("removed"):
-                raise Malformed("the node answered with a log of another block")
+        given_hash = item["blockHash"]
+        # In capitals it is the same hash.
+        is_same = given_hash == block_hash or str(given_hash).lower() == block_hash
+        if not is_same or item.get("removed"):
+            raise Malformed("the node answered with a log of another block")
         given = item["address"]
         address = self._addresses.get(given)
         if address is None:

@@ -43,7 +43,7 @@ class LogReader:
         return headers
 
     def of_blocks(self, headers: Sequence[Header]) -> list[Log]:
-        """The logs of blocks near the head, asked for by their hashes. RetryLater if one is gone."""
+        """The logs of blocks near the head, by their hashes. RetryLater if one is gone."""
         requests = [
             ("eth_getLogs", ({"address": self._addresses, "blockHash": "0x" + h.hash.hex()},))
             for h in headers

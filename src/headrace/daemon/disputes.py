@@ -57,7 +57,7 @@ class DisputeBook:
     def load(cls, db: ChainDb, fault_proof: str) -> "DisputeBook":
         """The book over everything in `db` that the contract at `fault_proof` has logged."""
         book = cls()
-        book.fold(entry for entry in db.logs() if entry.address == fault_proof)
+        book.fold(db.logs(fault_proof))
         return book
 
     def follow(self, step: Step, db: ChainDb, fault_proof: str) -> set[bytes]:

@@ -60,7 +60,8 @@ class FakeRpc(Rpc):
     """
     A node on a FakeChain. `before` is called with each request's method and may raise, change the
     chain, or return an answer of its own (None: the honest one). `most` is the widest range of logs
-    it gives; `behind` is how many blocks it lags.
+    it gives; `behind` is how many blocks it lags. Blocks are final `final_after` blocks later, if the
+    node says so at all.
     """
 
     def __init__(self, chain: FakeChain) -> None:
@@ -69,6 +70,7 @@ class FakeRpc(Rpc):
         self.before: Callable[[str], Any] = lambda method: None
         self.most = 10**9
         self.behind = 0
+        self.final_after: int | None = None
         self.requests: list[str] = []
 
     def _post(self, body: Any, *, may_repeat: bool) -> Any:
@@ -95,7 +97,12 @@ class FakeRpc(Rpc):
         return self.chain.blocks[: max(1, len(self.chain.blocks) - self.behind)]
 
     def eth_getBlockByNumber(self, tag: str, full: bool) -> Any:  # noqa: N802
-        number = len(self._known) - 1 if tag == "latest" else int(tag, 16)
+        if tag == "finalized":
+            if self.final_after is None:
+                raise ValueError("finalized is not supported")
+            number = max(0, len(self.chain.blocks) - 1 - self.final_after)
+        else:
+            number = len(self._known) - 1 if tag == "latest" else int(tag, 16)
         return self._block(self._known[number]) if 0 <= number < len(self._known) else None
 
     @staticmethod

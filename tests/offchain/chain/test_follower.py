@@ -81,7 +81,7 @@ def test_any_history_of_reorganisations_lost_answers_and_restarts(seed, tmp_path
     rpc = FakeRpc(chain)
     path = tmp_path_factory.mktemp("db")
     db = open_db(path)
-    follower = make(rpc, db, max_range=draw.randint(1, 12))
+    follower = make(rpc, db, max_range=draw.randint(1, 12), finality=500)
 
     def contents(most: int) -> list[tuple[int, ...]]:
         return [
@@ -111,7 +111,7 @@ def test_any_history_of_reorganisations_lost_answers_and_restarts(seed, tmp_path
         if draw.random() < 0.3:
             db.close()
             db = open_db(path)
-            follower = make(rpc, db, max_range=draw.randint(1, 12))
+            follower = make(rpc, db, max_range=draw.randint(1, 12), finality=500)
     rpc.before = lambda method: None
     # A longer chain than any before: what was read of a dead branch has to show.
     for _ in range(60):
@@ -130,7 +130,7 @@ def test_a_crash_between_rows_and_cursor_leaves_neither(fake, tmp_path, table):
     follower = make(FakeRpc(fake), db)
     catch_up(follower)
     before, cursor = rows(db), db.cursor()
-    with sqlite3.connect(db.path, isolation_level=None) as other:
+    with sqlite3.connect(tmp_path / "chain.sqlite", isolation_level=None) as other:
         other.execute(
             f"CREATE TRIGGER crash BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'crash'); END"
         )
@@ -138,7 +138,7 @@ def test_a_crash_between_rows_and_cursor_leaves_neither(fake, tmp_path, table):
     with pytest.raises(UsageError, match="crash"):
         follower.step()
     assert (rows(db), db.cursor()) == (before, cursor)
-    with sqlite3.connect(db.path, isolation_level=None) as other:
+    with sqlite3.connect(tmp_path / "chain.sqlite", isolation_level=None) as other:
         other.execute("DROP TRIGGER crash")
     catch_up(follower)
     assert rows(db) == fake.expected()
@@ -173,7 +173,7 @@ def test_a_reorganisation_deeper_than_what_is_kept_stops_and_keeps_the_file(tmp_
     for _ in range(60):
         chain.mine(1)
     db = open_db(tmp_path)
-    follower = make(FakeRpc(chain), db, keep=16)
+    follower = make(FakeRpc(chain), db, keep=16, finality=8)
     catch_up(follower)
     before = rows(db)
     chain.rewrite(50, *[(2,)] * 55)
@@ -294,8 +294,8 @@ def test_one_process_writes_and_others_read(fake, tmp_path):
 
 def test_a_locked_file_says_what_to_do(tmp_path):
     db = open_db(tmp_path)
-    db._db.execute("PRAGMA busy_timeout = 50")
-    other = sqlite3.connect(db.path, isolation_level=None)
+    db._db.connection.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(tmp_path / "chain.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(UsageError, match="locked by another process"):
         db.rollback(0, b"")
