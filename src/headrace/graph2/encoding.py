@@ -1,5 +1,7 @@
 """Tensors as the bytes of leaves: planes, blocks and padding (docs/int8-graph-2.md, "Tensors")."""
 
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,33 @@ Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
 ZERO_BYTE = 128
+_MANY = 4_096
+"""Fewer elements than this aren't worth numba's import."""
 LEAF_PREFIX = b"\x00"
 
 
 def encode(view: View, tensor: Array) -> Bytes:
     """Return the leaves, (leaves, leaf_bytes) uint8, of a (R, view.width) tensor."""
+    kernel = _compiled() if tensor.size >= _MANY else None
+    if kernel is None:
+        return plain_encode(view, tensor)
+    leaves = np.empty((-(-tensor.shape[0] // view.pack) * view.split, view.leaf_bytes), np.uint8)
+    unsigned = np.ascontiguousarray(tensor, dtype=view.dtype).view(f"u{view.size}")
+    kernel.planes_into(unsigned, view.split, view.block, view.pack, view.size, leaves)
+    return leaves
+
+
+@cache
+def _compiled() -> ModuleType | None:
+    try:
+        from headrace.graph2 import planes_lanes
+    except ImportError:
+        return None
+    return planes_lanes
+
+
+def plain_encode(view: View, tensor: Array) -> Bytes:
+    """Return the same with numpy alone."""
     rows = tensor.shape[0]
     split, block, pack, size = view.split, view.block, view.pack, view.size
     groups = -(-rows // pack)

@@ -1,0 +1,112 @@
+"""Keccak-256 of the leaves and nodes of trees, many at a time: vectorised if numba is installed.
+
+Both ways give the same bytes. Batches that are too small to be worth a thread or numba's import go
+through the plain one.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.graph.merkle import HASH_BYTES, keccak
+
+Bytes = npt.NDArray[np.uint8]
+
+PREFIX = b"\x00"
+"""First byte of a tensor leaf's preimage."""
+NODE_BYTES = 4 * HASH_BYTES
+_WORD = 8
+_FEW = 64
+"""Up to so many hashes the plain way costs less than a millisecond."""
+_SHARE = 2_048
+"""Fewer hashes than this aren't worth a thread."""
+_THREADS = min(4, os.cpu_count() or 1)
+
+
+@cache
+def vectorised() -> ModuleType | None:
+    """The compiled kernel; None without numba (extra `fast`)."""
+    try:
+        from headrace.graph2 import keccak_lanes
+    except ImportError:
+        return None
+    return keccak_lanes
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="keccak")
+
+
+def hash_leaves(leaves: Bytes) -> Bytes:
+    """Return the (n, 32) hashes of 0x00 and each row of (n, leaf_bytes), leaf_bytes mod 32 = 0."""
+    return _hash(leaves, as_nodes=False)
+
+
+def hash_nodes(children: Bytes) -> Bytes:
+    """Return the (n, 32) hashes of the rows of (n, 128): each four children."""
+    return _hash(children, as_nodes=True)
+
+
+def plain_hashes(rows: Bytes, prefix: bytes) -> Bytes:
+    """Hash `prefix` and each row, one after the other: what every other way has to equal."""
+    digests = b"".join(keccak(prefix + row.tobytes()) for row in rows)
+    return np.frombuffer(digests, dtype=np.uint8).reshape(len(rows), HASH_BYTES)
+
+
+def tree_levels(leaves: Bytes, depth: int, zeros: Bytes) -> list[Bytes]:
+    """Return the levels of a tree of four children over (n, 32) leaf hashes, from them to the root.
+
+    `zeros[l]` stands for the children that a node of level l + 1 has too few.
+    """
+    kernel = None if len(leaves) < _FEW else vectorised()
+    if kernel is None:
+        return _plain_levels(leaves, depth, zeros)
+    counts = [len(leaves)]
+    starts = [0]
+    for _ in range(depth):
+        counts.append(-(-counts[-1] // 4))
+        starts.append(starts[-1] + 4 * counts[-1])
+    nodes = np.empty((starts[-1] + counts[-1], HASH_BYTES // _WORD), dtype=np.uint64)
+    nodes[: len(leaves)] = np.ascontiguousarray(leaves).view(np.uint64)
+    kernel.levels_into(
+        nodes, np.array(starts), np.array(counts), np.ascontiguousarray(zeros).view(np.uint64)
+    )
+    plain = nodes.view(np.uint8)
+    return [plain[start : start + count] for start, count in zip(starts, counts, strict=True)]
+
+
+def _plain_levels(leaves: Bytes, depth: int, zeros: Bytes) -> list[Bytes]:
+    levels = [leaves]
+    for level in range(depth):
+        below = levels[-1]
+        short = np.repeat(zeros[level : level + 1], -len(below) % 4, axis=0)
+        children = np.concatenate([below, short]).reshape(-1, NODE_BYTES)
+        levels.append(hash_nodes(children))
+    return levels
+
+
+def _hash(rows: Bytes, *, as_nodes: bool) -> Bytes:
+    count, length = rows.shape
+    kernel = None if count < _FEW or length % _WORD or not length else vectorised()
+    if kernel is None:
+        return plain_hashes(rows, b"" if as_nodes else PREFIX)
+    into = kernel.nodes_into if as_nodes else kernel.leaves_into
+    words = np.ascontiguousarray(rows).view(np.uint64)
+    out = np.empty((count, HASH_BYTES // _WORD), dtype=np.uint64)
+    shares = min(_THREADS, -(-count // _SHARE))
+    if shares < 2:
+        into(words, out)
+    else:
+        cuts = [count * share // shares for share in range(shares + 1)]
+        parts = [slice(first, last) for first, last in pairwise(cuts)]
+        running = [_threads().submit(into, words[part], out[part]) for part in parts[1:]]
+        into(words[parts[0]], out[parts[0]])
+        for one in running:
+            one.result()
+    return out.view(np.uint8)
