@@ -80,11 +80,17 @@ _WORDS: tuple[tuple[Answer, tuple[str, ...]], ...] = (
         Answer.WRONG_CHAIN,
         ("invalid chain id", "wrong chain", "invalid sender", "chain id does not match", "chainid"),
     ),
-    (Answer.GAS_TOO_LOW, ("intrinsic gas too low", "gas floor", "intrinsic gas")),
     (
         Answer.GAS_TOO_HIGH,
-        ("exceeds block gas limit", "exceeds the block gas", "gas limit too high", "gas uint64"),
+        (
+            "intrinsic gas too high",
+            "exceeds block gas limit",
+            "exceeds the block gas",
+            "gas limit too high",
+            "gas uint64",
+        ),
     ),
+    (Answer.GAS_TOO_LOW, ("intrinsic gas too low", "gas floor", "intrinsic gas")),
     (
         Answer.POOL_FULL,
         (
