@@ -5,7 +5,7 @@ structs. Whatever has a `pack` method (the words of `headrace.terms`) may stand 
 word is due.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from eth_abi.exceptions import DecodingError, EncodingError
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from headrace.chain.decode import decoder_of
 from headrace.errors import HeadraceError, UsageError
 
 
@@ -153,18 +154,49 @@ class EventType:
         """The first topic of its logs."""
         return keccak(text=f"{self.name}({','.join(kind for _, kind, _ in self.inputs)})")
 
-    def decode(self, log: Log) -> Event:
-        """The event in `log`; BadAnswer if it is another one."""
+    @cached_property
+    def _parts(self) -> tuple["_Part", "_Part"]:
+        """How topics and data are read: names, types and, for types of a fixed size, a decoder."""
         indexed = [(name, kind) for name, kind, is_indexed in self.inputs if is_indexed]
         rest = [(name, kind) for name, kind, is_indexed in self.inputs if not is_indexed]
-        if len(log.topics) != 1 + len(indexed):
-            raise BadAnswer(f"{self.name}: {len(log.topics)} topics")
-        args: dict[str, Any] = {}
-        for (name, kind), topic in zip(indexed, log.topics[1:], strict=True):
-            (args[name],) = decode_values([kind], topic, self.name)
-        values = decode_values([kind for _, kind in rest], log.data, self.name)
-        args |= {name: value for (name, _), value in zip(rest, values, strict=True)}
+        return _Part.of(indexed), _Part.of(rest)
+
+    def decode(self, log: Log) -> Event:
+        """The event in `log`; BadAnswer if it is another one."""
+        indexed, rest = self._parts
+        topics, data = log.topics, log.data
+        if len(topics) != 1 + len(indexed.names):
+            raise BadAnswer(f"{self.name}: {len(topics)} topics")
+        if indexed.decoder is not None:
+            values = indexed.values(b"".join(topics[1:]), self.name)
+        else:
+            values = ()
+            for kind, topic in zip(indexed.kinds, topics[1:], strict=True):
+                values += decode_values([kind], topic, self.name)
+        args = dict(zip(indexed.names, values, strict=True))
+        args.update(zip(rest.names, rest.values(data, self.name), strict=True))
         return Event(self.name, args, log)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    decoder: Callable[[bytes], tuple[Any, ...]] | None
+
+    @classmethod
+    def of(cls, inputs: Sequence[tuple[str, str]]) -> "_Part":
+        kinds = tuple(kind for _, kind in inputs)
+        return cls(tuple(name for name, _ in inputs), kinds, decoder_of(kinds, _members))
+
+    def values(self, data: bytes, what: str) -> tuple[Any, ...]:
+        """As `decode_values`."""
+        if self.decoder is None:
+            return decode_values(self.kinds, data, what)
+        try:
+            return self.decoder(data)
+        except ValueError:
+            raise BadAnswer(f"{what}: {len(data)} bytes are not ({','.join(self.kinds)})") from None
 
 
 class Abi:
