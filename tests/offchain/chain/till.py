@@ -87,11 +87,18 @@ class Office:
         tasks = deploy(anvil, compile_contract("TaskList").bytecode)
         return cls(anvil, TaskList(Rpc(anvil.url), tasks))
 
-    def send(self, function: str, *args: Any) -> None:
-        """Done in the pool: in the next block, or in one now if the chain mines when told."""
+    def send(self, function: str, *args: Any, tip: int = GWEI) -> None:
+        """Into the pool; blocks take the highest tips first."""
         call = self.tasks.call(function, *args)
-        request = {"from": self.anvil.rpc("eth_accounts")[0], "to": call.to, "gas": hex(500_000)}
-        self.anvil.rpc("eth_sendTransaction", request | {"data": "0x" + call.data.hex()})
+        request = {
+            "from": self.anvil.rpc("eth_accounts")[0],
+            "to": call.to,
+            "data": "0x" + call.data.hex(),
+            "gas": hex(500_000),
+            "maxFeePerGas": hex(1_000 * GWEI),
+            "maxPriorityFeePerGas": hex(tip),
+        }
+        self.anvil.rpc("eth_sendTransaction", request)
 
     def post(self, *tasks: int) -> None:
         for task in tasks:
@@ -159,7 +166,7 @@ def token(anvil: Anvil) -> str:
     return deploy(anvil, "0x" + load("FaucetToken").bytecode.hex())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def office(anvil: Anvil) -> Office:
     return Office.open(anvil)
 
