@@ -5,10 +5,13 @@ through the plain one.
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +19,17 @@ import numpy.typing as npt
 from headrace.graph.merkle import HASH_BYTES, keccak
 
 Bytes = npt.NDArray[np.uint8]
+Args = ParamSpec("Args")
+Made = TypeVar("Made")
 
 PREFIX = b"\x00"
 """First byte of a tensor leaf's preimage."""
 NODE_BYTES = 4 * HASH_BYTES
 _WORD = 8
 _FEW = 64
-"""Up to so many hashes the plain way costs less than a millisecond."""
+"""Fewer hashes aren't worth importing numba for."""
+_VERY_FEW = 4
+"""Fewer aren't even worth calling it."""
 _SHARE = 2_048
 """Fewer hashes than this aren't worth a thread."""
 _THREADS = min(4, os.cpu_count() or 1)
@@ -38,9 +45,26 @@ def vectorised() -> ModuleType | None:
     return keccak_lanes
 
 
+def kernel_for(count: int) -> ModuleType | None:
+    """The compiled kernel where it pays for so many hashes."""
+    loaded = f"{__package__}.keccak_lanes" in sys.modules
+    return vectorised() if count >= (_VERY_FEW if loaded else _FEW) else None
+
+
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="keccak")
+
+
+@cache
+def _helper() -> ThreadPoolExecutor:
+    # not one of _threads(): a task there that waited for others there could wait for ever
+    return ThreadPoolExecutor(1, thread_name_prefix="trees")
+
+
+def beside(function: Callable[Args, Made], *given: Args.args, **named: Args.kwargs) -> Future[Made]:
+    """Call a function that mostly hashes in another thread."""
+    return _helper().submit(function, *given, **named)
 
 
 def hash_leaves(leaves: Bytes) -> Bytes:
@@ -64,7 +88,7 @@ def tree_levels(leaves: Bytes, depth: int, zeros: Bytes) -> list[Bytes]:
 
     `zeros[l]` stands for the children that a node of level l + 1 has too few.
     """
-    kernel = None if len(leaves) < _FEW else vectorised()
+    kernel = kernel_for(len(leaves))
     if kernel is None:
         return _plain_levels(leaves, depth, zeros)
     counts = [len(leaves)]
@@ -93,7 +117,7 @@ def _plain_levels(leaves: Bytes, depth: int, zeros: Bytes) -> list[Bytes]:
 
 def _hash(rows: Bytes, *, as_nodes: bool) -> Bytes:
     count, length = rows.shape
-    kernel = None if count < _FEW or length % _WORD or not length else vectorised()
+    kernel = kernel_for(count) if length and length % _WORD == 0 else None
     if kernel is None:
         return plain_hashes(rows, b"" if as_nodes else PREFIX)
     into = kernel.nodes_into if as_nodes else kernel.leaves_into

@@ -1,5 +1,6 @@
 """Tensors as the bytes of leaves: planes, blocks and padding (docs/int8-graph-2.md, "Tensors")."""
 
+import sys
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,8 @@ LEAF_PREFIX = b"\x00"
 
 def encode(view: View, tensor: Array) -> Bytes:
     """Return the leaves, (leaves, leaf_bytes) uint8, of a (R, view.width) tensor."""
-    kernel = _compiled() if tensor.size >= _MANY else None
+    loaded = f"{__package__}.planes_lanes" in sys.modules
+    kernel = _compiled() if loaded or tensor.size >= _MANY else None
     if kernel is None:
         return plain_encode(view, tensor)
     leaves = np.empty((-(-tensor.shape[0] // view.pack) * view.split, view.leaf_bytes), np.uint8)
@@ -73,3 +75,28 @@ def decode(view: View, leaves: Bytes, units: int) -> Array:
     plain[:, :, 0] ^= ZERO_BYTE
     big = plain.view(view.dtype.newbyteorder(">")).reshape(rows, view.width)
     return big.astype(view.dtype)
+
+
+def leaf_of_tensor(view: View, tensor: Array, number: int) -> bytes:
+    """Return the bytes of leaf `number` of a (R, width) tensor; IndexError if there is none."""
+    group, piece = divmod(number, view.split)
+    if number < 0 or group * view.pack >= tensor.shape[0]:
+        raise IndexError(f"the tensor has no leaf {number}")
+    rows = tensor[group * view.pack : (group + 1) * view.pack]
+    leaf: bytes = plain_encode(view, rows)[piece].tobytes()
+    return leaf
+
+
+def element_of_leaf(view: View, leaf: bytes, row: int, column: int) -> int:
+    """Return element (row, column) of a tensor from the bytes of the leaf that holds it."""
+    unsigned = 0
+    for plane in range(view.size):
+        unsigned = unsigned << 8 | leaf[view.place_of(row, column, plane)]
+    return unsigned + view.low
+
+
+def position_in_leaf(view: View, number: int, place: int) -> tuple[int, int]:
+    """Return the (row, column) of a byte of a leaf; past the rows or the width: padding."""
+    group, piece = divmod(number, view.split)
+    inside, rest = divmod(place, view.row_part)
+    return group * view.pack + inside, piece * view.block + rest % view.block

@@ -106,7 +106,8 @@ def _permute_code(context: Any, builder: Any, signature: Any, arguments: Any) ->
     base = builder.bitcast(data, _VECTOR.as_pointer())
     cells = [builder.gep(base, [ir.Constant(_INDEX, place)]) for place in range(_STATE)]
     kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-    turn = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fshl.v{LANES}i64")
+    declare: Any = cgutils.get_or_insert_function
+    turn = declare(builder.module, kind, f"llvm.fshl.v{LANES}i64")  # rotates when fed twice
     before = builder.block
     loaded = [builder.load(cell, align=8) for cell in cells]
     body = builder.append_basic_block("round")
@@ -135,7 +136,7 @@ def _permute_types(typing: Any, state: Any, constants: Any) -> Any:
     return types.void(state, constants), _permute_code
 
 
-_permute = intrinsic(_permute_types)
+_permute: Any = intrinsic(_permute_types)
 
 
 def _leaves(words: Any, out: Any) -> None:

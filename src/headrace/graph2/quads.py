@@ -76,13 +76,20 @@ class Quads:
     @property
     def root(self) -> bytes:
         """The root, 32 bytes."""
-        return self._levels[self.depth][0].tobytes()
+        return self.node(self.depth, 0)
 
     def node(self, level: int, index: int) -> bytes:
         """Return the node at place `index` of `level`."""
         self._check(level, index)
         nodes = self._levels[level]
-        return nodes[index].tobytes() if index < len(nodes) else ZEROS[level]
+        if index >= len(nodes):
+            return ZEROS[level]
+        node: bytes = nodes[index].tobytes()
+        return node
+
+    def level(self, level: int) -> Bytes:
+        """Return the nodes of a level, (n, 32), but for zero subtrees at its end."""
+        return self._levels[level]
 
     def proof(self, index: int, level: int = 0) -> tuple[bytes, ...]:
         """Return the `3 * (depth - level)` siblings of a node, from there up."""
