@@ -9,6 +9,7 @@ from headrace.chain import accounts
 from headrace.chain.accounts import Key
 from headrace.cli.answer import Answer
 from headrace.cli.app import command
+from headrace.cli.operate import doctor_of, release_of
 from headrace.cli.session import Session
 from headrace.errors import UsageError
 from headrace.node.config import who_and_which
@@ -67,6 +68,9 @@ def run_watch(session: Session) -> Answer:
 node.add_command(run_node)
 keeper.add_command(run_keeper)
 watch.add_command(run_watch)
+for _name, _group in (("node", node), ("keeper", keeper), ("watch", watch)):
+    _group.add_command(doctor_of(_name))
+    _group.add_command(release_of(_name))
 
 
 def _begin(session: Session, account: str | None) -> Key:

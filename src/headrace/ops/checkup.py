@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,11 +118,11 @@ class Checkup:
 
 
 def unwritable(folder: Path) -> str | None:
-    """Why nothing could be kept in `folder`; None if it could."""
-    probe = folder / f".probe-{os.getpid()}"
+    """Why nothing could be kept in `folder`, which may not be there yet; None if it could."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    probe = there / f".probe-{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(there).free
         if free < LEAST_FREE:
             return f"{folder} has {free >> 20} MiB left: make room"
         with probe.open("wb") as file:
@@ -131,10 +132,8 @@ def unwritable(folder: Path) -> str | None:
     except OSError as error:
         return f"{folder} can't be written: {error.strerror}"
     finally:
-        try:
+        with suppress(OSError):
             probe.unlink(missing_ok=True)
-        except OSError as error:
-            log.debug("probe left", extra={"why": error.strerror})
     return None
 
 

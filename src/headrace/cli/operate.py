@@ -1,0 +1,68 @@
+"""`doctor` and `release`: what an operator asks of a daemon, and how it goes on after a halt."""
+
+import click
+
+from headrace.chain.manifest import Deployment
+from headrace.chain.outbox import Outbox
+from headrace.chain.resume import resume
+from headrace.cli.answer import Answer
+from headrace.cli.app import command
+from headrace.cli.session import Session
+from headrace.daemon.context import outbox_path
+from headrace.errors import Rejected
+from headrace.ops.doctor import examine, lines, verdict
+
+
+def doctor_of(daemon: str) -> click.Command:
+    """The command `doctor` of a daemon."""
+
+    @command("doctor")
+    def doctor(session: Session) -> Answer:
+        """Prove that it has all it needs; says what to do about what it hasn't.
+
+        Exit code 0 if all is well, 1 if something has to be put right, 3 if only a node does not
+        answer. Sends nothing; may be asked while the daemon runs.
+        """
+        findings = examine(session.settings, daemon)
+        code = verdict(findings)
+        answer = Answer({"ok": code == 0, "findings": findings}, lines(findings))
+        answer.emit(session.is_json)
+        raise click.exceptions.Exit(code)
+
+    return doctor
+
+
+def release_of(daemon: str) -> click.Command:
+    """The command `release` of a daemon."""
+
+    @command("release")
+    @click.option("--read-again", is_flag=True, help="Also forget what was read of the chain")
+    def release(session: Session, read_again: bool) -> Answer:
+        """Let it go on after a halt that you have looked into: see docs/runbook.md first.
+
+        Clears what a rewritten final block and a stranger's transaction have latched. The daemon
+        must not be running.
+        """
+        settings = session.settings
+        deployment = Deployment.load(settings.manifest_path)
+        cleared = []
+        chain_db = settings.home / daemon / "chain.db"
+        if chain_db.is_file():
+            cleared.append(resume(str(chain_db), read_again=read_again))
+        path = outbox_path(settings, deployment, session.address)
+        if path.is_file():
+            outbox = Outbox(path, chain_id=deployment.chain_id, address=session.address)
+            try:
+                cleared.append(outbox.latched())
+                outbox.release()
+            finally:
+                outbox.close()
+        reasons = [why for why in cleared if why is not None]
+        if not reasons and not read_again:
+            raise Rejected(f"nothing holds the {daemon} up")
+        shown = [f"cleared: {why}" for why in reasons]
+        if read_again:
+            shown.append("what was read is forgotten; the next start reads it again")
+        return Answer({"cleared": reasons, "read_again": read_again}, shown)
+
+    return release

@@ -1,0 +1,155 @@
+"""Proves that a daemon has everything it needs, before it is started or while it runs.
+
+Nothing is sent and no lock of a daemon is taken: it may be asked at any time. Every check
+stands for itself, so one look shows all that is wrong. What needs the node is in `doctor_node`.
+"""
+
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from headrace.chain import accounts
+from headrace.chain.db import ChainDb, SqliteFile
+from headrace.chain.manifest import Deployment
+from headrace.errors import HeadraceError, UsageError
+from headrace.ops import doctor_node
+from headrace.ops.checkup import unwritable
+from headrace.ops.finding import Finding, bad, ok
+from headrace.settings import Settings, read_secret
+
+# What the check of each daemon is about; the home folder has its name.
+DAEMONS = ("keeper", "watch", "node")
+
+
+def examine(settings: Settings, daemon: str = "keeper") -> list[Finding]:
+    """Everything that the daemon called `daemon` needs, in the order in which it needs it."""
+    findings = [_manifest(settings), *_key(settings), *_folders(settings, daemon)]
+    try:
+        deployment = Deployment.load(settings.manifest_path)
+    except UsageError:
+        deployment = None
+    findings += _records(settings, daemon, deployment)
+    findings += doctor_node.examine(settings, deployment)
+    return findings
+
+
+def verdict(findings: Iterable[Finding]) -> int:
+    """The exit code: 0 all well, 1 something to put right, 3 only something that didn't answer."""
+    failed = [finding for finding in findings if not finding.is_ok]
+    if not failed:
+        return 0
+    return 3 if all(finding.is_unreachable for finding in failed) else 1
+
+
+def lines(findings: Sequence[Finding]) -> list[str]:
+    """The findings for a person; what to do is under what isn't ok."""
+    width = max(len(finding.name) for finding in findings)
+    shown = []
+    for finding in findings:
+        word = "ok" if finding.is_ok else "??" if finding.is_unreachable else "NO"
+        shown.append(f"{word}  {finding.name:<{width}}  {finding.detail}")
+        if finding.advice:
+            shown.append(f"    {'':<{width}}  -> {finding.advice}")
+    return shown
+
+
+def _manifest(settings: Settings) -> Finding:
+    try:
+        deployment = Deployment.load(settings.manifest_path)
+    except UsageError as error:
+        return bad("manifest", str(error), "name the deployment's file with HEADRACE_MANIFEST")
+    if not deployment.is_complete:
+        advice = "run the deployment again until it says that it is complete"
+        return bad("manifest", f"{deployment.path} is not complete", advice)
+    return ok("manifest", f"{deployment.path}, chain {deployment.chain_id}")
+
+
+# ---- the key
+
+
+def _key(settings: Settings) -> list[Finding]:
+    folder, name = settings.keys_folder, settings.account
+    try:
+        address = accounts.address_of(folder, name)
+    except UsageError as error:
+        return [bad("key", str(error), "make one with `headrace init`, or name another account")]
+    path = accounts.path_of(folder, name)
+    findings = [_mode("key file", path)]
+    try:
+        passphrase = settings.passphrase_of_account() or _beside(settings)
+    except UsageError as error:
+        return [*findings, bad("key", str(error), "put the passphrase into the file's first line")]
+    if passphrase is None:
+        advice = "name a file that has it with HEADRACE_PASSPHRASE_FILE"
+        return [*findings, bad("key", f"no passphrase for {address}", advice)]
+    if settings.passphrase_file is not None:
+        findings.append(_mode("passphrase file", settings.passphrase_file))
+    elif settings.passphrase is not None:
+        findings.append(
+            ok("passphrase", "in the environment: good enough for a chain of your own only")
+        )
+    if not findings[0].is_ok:
+        # It would be refused for its mode: that is said already.
+        return findings
+    try:
+        accounts.load(folder, name, passphrase)
+    except UsageError as error:
+        return [*findings, bad("key", str(error), "use the passphrase of this very keyfile")]
+    return [*findings, ok("key", f"{name} opens: {address}")]
+
+
+def _beside(settings: Settings) -> str | None:
+    path = settings.home / "passphrase"
+    return read_secret(path) if path.is_file() else None
+
+
+def _mode(name: str, path: Path) -> Finding:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return bad(name, f"{path} can be read by others ({mode:o})", f"run `chmod 600 {path}`")
+    return ok(name, f"{path} is its owner's alone ({mode:o})")
+
+
+# ---- folders and files
+
+
+def _folders(settings: Settings, daemon: str) -> list[Finding]:
+    findings = []
+    places = {"disk": settings.home / daemon, "store": settings.store_path}
+    for name, folder in {**places, "board": settings.board_path}.items():
+        problem = unwritable(folder)
+        if problem is None:
+            findings.append(ok(name, f"{folder} can be written"))
+        else:
+            findings.append(bad(name, problem, "the daemon's user needs the folder, and room"))
+    return findings
+
+
+def _records(settings: Settings, daemon: str, deployment: Deployment | None) -> list[Finding]:
+    path = settings.home / daemon / "chain.db"
+    if deployment is None:
+        return []
+    if not path.exists():
+        return [ok("database", f"{path} will be made at the first start")]
+    try:
+        db = ChainDb(
+            SqliteFile(path, is_readonly=True),
+            chain_id=deployment.chain_id,
+            genesis=deployment.genesis,
+            escrow=deployment.address("JobEscrow"),
+        )
+    except HeadraceError as error:
+        advice = f"move {path} away: all in it is read again from the chain"
+        return [bad("database", str(error), advice)]
+    try:
+        halted, cursor = db.note("halted"), db.cursor()
+    finally:
+        db.close()
+    read = "nothing read yet" if cursor is None else f"read to block {cursor.number}"
+    findings = [ok("database", f"{path}, {read}")]
+    if halted is None:
+        findings.append(ok("finality", "no final block was rewritten"))
+    else:
+        advice = "see HeadraceFinalityViolated in docs/runbook.md before `headrace keeper release`"
+        findings.append(bad("finality", halted, advice))
+    return findings
