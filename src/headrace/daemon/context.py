@@ -18,6 +18,7 @@ from headrace.chain.db import ChainDb
 from headrace.chain.endpoints import connect
 from headrace.chain.fees import Fees
 from headrace.chain.follower import Follower
+from headrace.chain.graph_rules import GraphModels, GraphProof
 from headrace.chain.jobs import JobBook
 from headrace.chain.lease import FileLease
 from headrace.chain.manifest import Deployment
@@ -27,6 +28,7 @@ from headrace.chain.rules import FaultProof, MatchRules
 from headrace.chain.sender import Sender
 from headrace.daemon.actions import Action, Performed, Performer
 from headrace.daemon.disputes import DisputeBook
+from headrace.daemon.games import GameBook
 from headrace.daemon.kinds import kind_of
 from headrace.daemon.loop import Stop
 from headrace.errors import UsageError
@@ -89,6 +91,10 @@ class Context:
     rules: MatchRules
     escrow: JobEscrow
     fault_proof: FaultProof
+    games: GameBook = field(default_factory=GameBook)
+    # Of a deployment that has version 2 of policy `exact`.
+    graph_models: GraphModels | None = None
+    graph_proof: GraphProof | None = None
     observer: Observer = field(default_factory=Observer)
     performer: Performer = field(init=False)
     _seen: bytes = b""
@@ -100,7 +106,7 @@ class Context:
         """The performer knows all contracts; the first view has all that is live."""
         self.performer = Performer(self.sender, self.contracts)
         self._touched_jobs = set(self.jobs.live)
-        self._touched_claims = set(self.disputes.unsettled)
+        self._touched_claims = self.disputes.unsettled | self.games.unsettled
 
     @property
     def address(self) -> str:
@@ -110,14 +116,21 @@ class Context:
     @property
     def contracts(self) -> Mapping[str, Contract]:
         """The contracts by their names in the manifest."""
-        found = (self.token, self.vault, self.registry, self.rules, self.escrow, self.fault_proof)
-        return dict(
-            zip(
-                ("Token", "Vault", "ProviderRegistry", "MatchRules", "JobEscrow", "FaultProof"),
-                found,
-                strict=True,
-            )
-        )
+        found: list[Contract | None] = [
+            self.token,
+            self.vault,
+            self.registry,
+            self.rules,
+            self.escrow,
+            self.fault_proof,
+            self.graph_models,
+            self.graph_proof,
+        ]
+        return {
+            contract.ARTIFACT if contract is not self.token else "Token": contract
+            for contract in found
+            if contract is not None
+        }
 
     @property
     def domain(self) -> Domain:
@@ -136,6 +149,8 @@ class Context:
             self.observer.stepped(step)
             self._touched_jobs |= self.jobs.follow(step, self.db, self.escrow.address)
             self._touched_claims |= self.disputes.follow(step, self.db, self.fault_proof.address)
+            if self.graph_proof is not None:
+                self._touched_claims |= self.games.follow(step, self.db, self.graph_proof.address)
             # Far behind, this takes many steps: a stop doesn't wait for them.
             if step.is_caught_up or self.stop.is_set:
                 break
@@ -263,6 +278,14 @@ def open_context(
             "node": rpc.host,
         },
     )
+    followed = [escrow.address, fault_proof.address]
+    graph_models = graph_proof = None
+    games = GameBook()
+    if "GraphProof" in deployment.contracts:
+        graph_models = GraphModels(rpc, deployment.address("GraphModels"))
+        graph_proof = GraphProof(rpc, deployment.address("GraphProof"))
+        followed.append(graph_proof.address)
+        games = GameBook.load(db, graph_proof.address)
     return Context(
         name=name,
         settings=settings,
@@ -272,9 +295,7 @@ def open_context(
         deployment=deployment,
         rpc=rpc,
         db=db,
-        follower=Follower(
-            rpc, db, [escrow.address, fault_proof.address], start=deployment.start_block
-        ),
+        follower=Follower(rpc, db, followed, start=deployment.start_block),
         jobs=JobBook.load(db, escrow.address),
         disputes=DisputeBook.load(db, fault_proof.address),
         outbox=outbox,
@@ -287,5 +308,8 @@ def open_context(
         rules=deployment.rules(rpc),
         escrow=escrow,
         fault_proof=fault_proof,
+        games=games,
+        graph_models=graph_models,
+        graph_proof=graph_proof,
         observer=observer or Observer(),
     )

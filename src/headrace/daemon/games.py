@@ -83,7 +83,7 @@ class GameBook:
     def load(cls, db: ChainDb, graph_proof: str) -> "GameBook":
         """The book over everything in `db` that the contract at `graph_proof` has logged."""
         book = cls()
-        book.fold(entry for entry in db.logs() if entry.address == graph_proof)
+        book.fold(db.logs(graph_proof))
         return book
 
     def follow(self, step: Step, db: ChainDb, graph_proof: str) -> set[bytes]:

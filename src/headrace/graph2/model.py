@@ -14,6 +14,8 @@ FORMAT_VERSION = 2
 MAX_OPERATORS = 256
 MAX_UNITS = 4_096
 MAX_TRACE_BYTES = 1 << 31
+MAX_LEVELS = height(MAX_OPERATORS) + height(MAX_LEAVES) + 1
+"""Most moves in which a withheld byte of any model is forced out."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,13 @@ from headrace.chain.views import ClaimRef, DisputeStatus, JobState, Provider
 from headrace.daemon.actions import Action
 from headrace.daemon.bench import Bench
 from headrace.daemon.context import Context, View
+from headrace.daemon.games import Game
 from headrace.errors import RetryLater, Unreachable
 from headrace.formats import AnyModel, AnyTrace
 from headrace.graph.trace import Trace as SmallTrace
+from headrace.graph2.model import MAX_LEVELS
+from headrace.graph2.trace import Trace as GraphTrace
+from headrace.node.answers import answers
 from headrace.node.asks import Asks, Market
 from headrace.node.config import NodeConfig, load_model
 from headrace.node.decide import Held, Move, Step, decide
@@ -27,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # Runs at once, however many jobs the node takes.
 MAX_PLACES = 8
+# Traces that are kept in memory, to answer several demands of one claim.
+MAX_TRACES = 2
 # How long a trace is kept after a claim can't be disputed any more: what `void_claim` waits for.
 _GRACE = 2 * 86_400
 _PRUNE_EVERY = 3_600
@@ -70,6 +76,7 @@ class NodeDaemon:
         self._quiet: set[AttemptKey] = set()
         self._trouble: dict[AttemptKey, _Trouble] = {}
         self._said: dict[AttemptKey, str] = {}
+        self._traces: dict[bytes, AnyTrace] = {}
         self._has_begun = False
         self._has_drained = False
         self._pruned_at = 0
@@ -142,7 +149,7 @@ class NodeDaemon:
             is_due = item.state == JobState.MATCHED and now <= item.claim_until
             if item.key not in busy and not is_due and item.demand != DisputeStatus.DEMANDED:
                 self._quiet.add(item.key)
-        return [action for move in moves if (action := self._do(move)) is not None]
+        return [action for move in moves for action in self._do(move, now)]
 
     def _held(self, key: AttemptKey, entry: Entry | None) -> Held:
         job = self._mine[key]
@@ -151,6 +158,11 @@ class NodeDaemon:
         trouble = self._trouble.get(key, _Trouble("", False))
         case = None if job.claim_id is None else self._context.disputes.cases.get(job.claim_id)
         is_demanded = case is not None and case.is_demanded
+        due = case.due if case is not None and is_demanded else 0
+        game = self._game(job)
+        if game is not None and game.open_nodes:
+            is_demanded = True
+            due = min(state.due for state in game.open_nodes)
         root = job.commitment if job.state.is_claimed else None
         return Held(
             key=key,
@@ -163,11 +175,15 @@ class NodeDaemon:
             trouble=trouble.why,
             is_final=trouble.is_final,
             demand=DisputeStatus.DEMANDED if is_demanded else DisputeStatus.NONE,
-            due=case.due if case is not None and is_demanded else 0,
+            due=due,
             has_trace=root is None or self._record.trace(root) is not None,
         )
 
-    def _do(self, move: Move) -> Action | None:
+    def _game(self, job: Job) -> Game | None:
+        """The game about the job's claim, if its verifier plays one."""
+        return None if job.claim_id is None else self._context.games.games.get(job.claim_id)
+
+    def _do(self, move: Move, now: int) -> list[Action]:
         job = self._mine[move.key]
         if move.step == Step.FETCH:
             self._fetch(move.key, job)
@@ -176,15 +192,15 @@ class NodeDaemon:
         elif move.step == Step.PUBLISH:
             self._publish(move.key, job)
         elif move.step == Step.CLAIM:
-            return self._claim(move.key, job)
+            return _some(self._claim(move.key, job))
         elif move.step == Step.DECLINE:
-            return self._decline(move, job)
+            return _some(self._decline(move, job))
         elif move.step == Step.ANSWER:
-            return self._answer(move.key, job)
+            return self._answer(move.key, job, now)
         else:
             self._record.fail(move.key, move.reason)
             log.error("no claim", extra={"job": job.id, "why": move.reason})
-        return None
+        return []
 
     # ---- the work
 
@@ -264,10 +280,18 @@ class NodeDaemon:
         self._fetch(key, job)
 
     def _trace(self, job: Job, root: bytes) -> AnyTrace | None:
-        model = self._model(job)
-        if model is None:
-            return None
-        return kept_trace(model, job.terms.units, root, self._record.trace(root))
+        """A claim's trace, as it is kept: the last few with their trees."""
+        if root not in self._traces:
+            model = self._model(job)
+            if model is None:
+                return None
+            trace = kept_trace(model, job.terms.units, root, self._record.trace(root))
+            if trace is None:
+                return None
+            self._traces[root] = trace
+            while len(self._traces) > MAX_TRACES:
+                del self._traces[next(iter(self._traces))]
+        return self._traces[root]
 
     def _publish(self, key: AttemptKey, job: Job) -> None:
         entry = self._record.entry(key)
@@ -319,22 +343,27 @@ class NodeDaemon:
             ground=record_hash(job.record),
         )
 
-    def _answer(self, key: AttemptKey, job: Job) -> Action | None:
+    def _answer(self, key: AttemptKey, job: Job, now: int) -> list[Action]:
         if job.record is None or job.commitment is None or job.claim_id is None:
-            return None
+            return []
         trace = self._trace(job, job.commitment)
         given = None if trace is None else self._publisher.answer(trace)
+        game = self._game(job)
+        if isinstance(given, GraphTrace) and game is not None:
+            return answers(given, game, now)
         if not isinstance(given, SmallTrace):
             self._in_trouble(key, "the demanded trace can't be published", is_final=False)
-            return None
+            return []
         data = given.to_bytes()
-        return Action(
-            key=f"answer:{job.claim_id.hex()}",
-            contract="FaultProof",
-            function="publish_trace",
-            args=(ClaimRef(job.terms, job.record, job.commitment), data),
-            note=f"job 0x{job.id.hex()}, {len(data)} bytes",
-        )
+        return [
+            Action(
+                key=f"answer:{job.claim_id.hex()}",
+                contract="FaultProof",
+                function="publish_trace",
+                args=(ClaimRef(job.terms, job.record, job.commitment), data),
+                note=f"job 0x{job.id.hex()}, {len(data)} bytes",
+            )
+        ]
 
     # ---- the provider
 
@@ -375,5 +404,9 @@ class NodeDaemon:
 def _keep_until(job: Job) -> int:
     record = job.record
     start = 0 if record is None else record.matched_at
-    delay = FaultProofSettings.unpack(job.terms.settings).delay
+    delay = FaultProofSettings.unpack(job.terms.settings).delay_over(MAX_LEVELS)
     return start + job.terms.attempt_seconds + delay + _GRACE
+
+
+def _some(action: Action | None) -> list[Action]:
+    return [] if action is None else [action]

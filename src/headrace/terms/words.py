@@ -275,8 +275,12 @@ class FaultProofSettings(PackedWord):
 
     @property
     def delay(self) -> int:
-        """D, the bound on a claim's whole delay, in seconds."""
-        return self.window + self.reply + self.follow
+        """D, the bound on a claim's whole delay, in seconds, where one move shows everything."""
+        return self.delay_over(1)
+
+    def delay_over(self, levels: int) -> int:
+        """D where it takes up to `levels` moves to force a withheld byte out."""
+        return self.window + levels * (self.reply + self.follow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from headrace.chain.views import Account, ClaimRef, JobState, Provider
 from headrace.daemon.actions import Action, Performed
 from headrace.daemon.context import View
 from headrace.daemon.disputes import Case, DisputeBook
+from headrace.daemon.games import GameBook
 from headrace.daemon.loop import Stop
 from headrace.graph.model import Model
 from headrace.graph.tensors import input_bytes
@@ -91,6 +92,7 @@ class FakeChain:
         # What a Context has.
         self.jobs = JobBook()
         self.disputes = DisputeBook()
+        self.games = GameBook()
         self.store = BlobStore(folder / "store")
         self.board = Board(folder / "board")
         self.key = KEY
