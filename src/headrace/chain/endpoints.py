@@ -284,13 +284,15 @@ def connect(
     timeout: float = 20.0,
     chain_id: int | None = None,
     genesis: bytes | None = None,
+    make: Callable[..., Rpc] | None = None,
 ) -> Rpc:
     """
-    The node, or the nodes, at the URLs in `urls`, separated by commas. UsageError if one can't be a
+    The node, or the nodes, at the URLs in `urls`, separated by commas; `make` makes the connection
+    to each, with the arguments of Rpc. UsageError if one can't be a
     URL or none is given. Nothing is sent yet.
     """
     given = [url.strip() for url in urls.split(",") if url.strip()]
-    nodes = [Rpc(url, timeout=timeout) for url in given]
+    nodes = [(make or Rpc)(url, timeout=timeout) for url in given]
     if not nodes:
         raise UsageError("the RPC URL must start with http:// or https:// and name a host")
     return Endpoints(nodes, chain_id=chain_id, genesis=genesis)

@@ -44,15 +44,20 @@ def run_node(session: Session, nodefile: Path) -> Answer:
 
 @command("run")
 @click.option("--min-tip", metavar="AMOUNT", default="0", help="Match for no less  [0]")
-def run_keeper(session: Session, min_tip: str) -> Answer:
+@click.option("--dry-run", is_flag=True, help="Plan and simulate, send nothing; needs no key")
+def run_keeper(session: Session, min_tip: str, dry_run: bool) -> Answer:
     """Match jobs with offers and make every move that is due, for tips and fees."""
     from headrace.daemon.program import serve
     from headrace.keeper import run
     from headrace.keeper.decide import Policy
 
     units = 0 if min_tip == "0" else session.money.parse(min_tip, "--min-tip")
-    key = _begin(session, None)
-    serve(run.NAME, session.settings, run.make(Policy(min_tip=units)), key=key)
+    settings, make = session.settings, run.make(Policy(min_tip=units))
+    if dry_run:
+        json_logs.configure(settings.log_level, secrets=settings.secrets())
+        serve(run.NAME, settings, make, is_dry_run=True)
+    else:
+        serve(run.NAME, settings, make, key=_begin(session, None))
     return Answer({"stopped": "keeper"})
 
 

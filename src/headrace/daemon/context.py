@@ -8,6 +8,7 @@ a file per key and chain, so that every process with that key on this machine sh
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from headrace.chain import accounts
@@ -31,8 +32,10 @@ from headrace.daemon.disputes import DisputeBook
 from headrace.daemon.games import GameBook
 from headrace.daemon.kinds import kind_of
 from headrace.daemon.loop import Stop
+from headrace.daemon.rehearsal import SUFFIX, Rehearsal, empty_outbox, made_up_key
 from headrace.errors import UsageError
 from headrace.logging import protect
+from headrace.ops.observed_rpc import ObservedRpc
 from headrace.ops.observer import Observer
 from headrace.settings import Settings
 from headrace.store.blobs import BlobStore
@@ -96,6 +99,7 @@ class Context:
     graph_models: GraphModels | None = None
     graph_proof: GraphProof | None = None
     observer: Observer = field(default_factory=Observer)
+    is_dry_run: bool = False
     performer: Performer = field(init=False)
     _seen: bytes = b""
     # Touched, and not yet in a view.
@@ -104,7 +108,8 @@ class Context:
 
     def __post_init__(self) -> None:
         """The performer knows all contracts; the first view has all that is live."""
-        self.performer = Performer(self.sender, self.contracts)
+        kind = Rehearsal if self.is_dry_run else Performer
+        self.performer = kind(self.sender, self.contracts)
         self._touched_jobs = set(self.jobs.live)
         self._touched_claims = self.disputes.unsettled | self.games.unsettled
 
@@ -146,7 +151,7 @@ class Context:
         self.observer.settled(changed, self.outbox)
         while True:
             step = self.follower.step()
-            self.observer.stepped(step)
+            self.observer.stepped(step, self.follower.final, self.follower.counters)
             self._touched_jobs |= self.jobs.follow(step, self.db, self.escrow.address)
             self._touched_claims |= self.disputes.follow(step, self.db, self.fault_proof.address)
             if self.graph_proof is not None:
@@ -215,20 +220,25 @@ def open_context(
     *,
     key: Key | None = None,
     observer: Observer | None = None,
+    is_dry_run: bool = False,
 ) -> Context:
     """
-    Open what the daemon `name` works with; `key` instead of the one that the settings name.
+    Open what the daemon `name` works with; `key` instead of the one that the settings name. For a
+    dry run no key is needed, and the home folder is another one than the daemon's.
     UsageError if anything doesn't belong together: another chain, other code at an address, a file
     of another deployment or in use. Unreachable and RetryLater if the node can't say so now.
     """
     deployment = Deployment.load(settings.manifest_path)
-    if key is None:
+    if is_dry_run:
+        name, key = name + SUFFIX, made_up_key()
+    elif key is None:
         key = unlock(settings)
     rpc = connect(
         settings.url(),
         timeout=settings.rpc_timeout,
         chain_id=deployment.chain_id,
         genesis=deployment.genesis,
+        make=None if observer is None else partial(ObservedRpc, metrics=observer.metrics),
     )
     home = settings.home / name
     db: ChainDb | None = None
@@ -243,6 +253,8 @@ def open_context(
             escrow=escrow.address,
         )
         sent = outbox_path(settings, deployment, key.address)
+        if is_dry_run:
+            sent = empty_outbox(home)
         outbox = Outbox(
             sent,
             chain_id=deployment.chain_id,
@@ -312,4 +324,5 @@ def open_context(
         graph_models=graph_models,
         graph_proof=graph_proof,
         observer=observer or Observer(),
+        is_dry_run=is_dry_run,
     )

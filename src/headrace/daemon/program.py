@@ -8,6 +8,7 @@ from typing import NoReturn
 from headrace import logging as json_logs
 from headrace import settings as environment
 from headrace.chain.accounts import Key
+from headrace.chain.follower import Halted
 from headrace.daemon import loop
 from headrace.daemon.context import Context, open_context
 from headrace.daemon.loop import Stop, Stopped
@@ -28,21 +29,23 @@ def serve(
     *,
     stop: Stop | None = None,
     key: Key | None = None,
+    is_dry_run: bool = False,
 ) -> None:
     """
     Run the daemon `name` until `stop`: open its context, let `make` build its tick on it, and tick.
     A node that can't be reached is waited for, at the start too. HeadraceError if only a person can
-    help. Without a `stop` given, SIGTERM and SIGINT stop it (main thread only).
+    help. A dry run needs no key, and sends nothing. Without a `stop` given, SIGTERM and SIGINT stop
+    it (main thread only).
     """
     if stop is None:
         stop = Stop()
         with stop.on_signals():
             try:
-                _serve(name, settings, make, stop, key)
+                _serve(name, settings, make, stop, key, is_dry_run)
             except Stopped:
                 log.info("stopped in the middle", extra={"daemon": name})
         return
-    _serve(name, settings, make, stop, key)
+    _serve(name, settings, make, stop, key, is_dry_run)
 
 
 def _serve(
@@ -51,14 +54,14 @@ def _serve(
     make: Callable[[Context], Tick],
     stop: Stop,
     key: Key | None,
+    is_dry_run: bool,
 ) -> None:
+    def opened() -> Context:
+        observer = operations.observer
+        return open_context(name, settings, stop, key=key, observer=observer, is_dry_run=is_dry_run)
+
     with Operations(name, settings) as operations:
-        context = loop.until_it_works(
-            operations.beating(
-                lambda: open_context(name, settings, stop, key=key, observer=operations.observer)
-            ),
-            stop,
-        )
+        context = loop.until_it_works(operations.beating(opened), stop)
         if context is None:
             return
         try:
@@ -68,6 +71,9 @@ def _serve(
                 checkup = Checkup(context)
                 rounds = operations.measured(lambda: _round(checkup, tick))
                 loop.run(rounds, stop, poll=settings.poll_seconds)
+        except Halted as error:
+            operations.halted(str(error), stop)
+            raise
         finally:
             context.close()
     log.info("stopped", extra={"daemon": name})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from headrace.chain import artifacts
 from headrace.chain.manifest import Deployment
-from headrace.chain.rpc import Rpc, header_request, to_bytes, to_header, to_int
+from headrace.chain.rpc import Rpc, to_bytes, to_int
 from headrace.daemon.loop import PASSING
 from headrace.errors import HeadraceError, UsageError
 
@@ -52,6 +52,7 @@ class Checkup:
         self._next = now + EVERY
         self._database()
         self._nonce()
+        self._finality()
         try:
             self._node()
             if now >= self._next_code:
@@ -75,14 +76,18 @@ class Checkup:
         self._metrics.foreign_nonce.set(foreign is not None)
         self._report("nonce", foreign is None, foreign or "no stranger sends with this key")
 
+    def _finality(self) -> None:
+        halted = self._context.db.note("halted")
+        self._metrics.finality_violated.set(halted is not None)
+        self._report("finality", halted is None, halted or "no final block was rewritten")
+
     def _node(self) -> None:
         context = self._context
-        chain, balance, nonce, final = context.rpc.outcomes(
+        chain, balance, nonce = context.rpc.outcomes(
             [
                 ("eth_chainId", ()),
                 ("eth_getBalance", (context.address, "latest")),
                 ("eth_getTransactionCount", (context.address, "latest")),
-                header_request("finalized"),
             ]
         )
         for outcome in (chain, balance, nonce):
@@ -92,11 +97,6 @@ class Checkup:
         self._report("chain", actual == expected, f"the node serves chain {actual}")
         self._balance(to_int(balance))
         context.observer.nonces(to_int(nonce), context.outbox.unsettled())
-        # A node without the tag is no reason to stop: the follower's depth does without it.
-        if final is not None and not isinstance(final, HeadraceError):
-            self._metrics.finalized_block.set(to_header(final).number)
-        self._metrics.finality_violated.set(False)
-        self._report("finality", True, "no final block was rewritten")
 
     def _balance(self, balance: int) -> None:
         address, reserve = self._context.address, self._context.settings.reserve
@@ -105,7 +105,8 @@ class Checkup:
         shown = f"{address} has {balance / _ETHER:.6f} for gas"
         if balance < reserve:
             shown += f", less than {reserve / _ETHER:.6f}: send it some"
-        self._report("balance", balance >= reserve, shown)
+        is_enough = balance >= reserve or self._context.is_dry_run
+        self._report("balance", is_enough, shown)
 
     def _contracts(self) -> None:
         context = self._context

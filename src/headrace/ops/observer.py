@@ -5,12 +5,12 @@ outbox looked after, a round's actions made. All times but `lag_seconds` are cha
 """
 
 import time
-from collections import Counter
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from headrace.chain.abi import Log
 from headrace.chain.contracts import JobEscrow
-from headrace.chain.follower import Step
+from headrace.chain.follower import Counters, Step
 from headrace.chain.outbox import Outbox
 from headrace.chain.outbox_rows import Tx
 from headrace.chain.rules import FaultProof
@@ -44,6 +44,7 @@ class Observer:
         self._clock = clock
         self._names = event_names()
         self._cursor: int | None = None
+        self._mismatches = 0
         self._attempts: dict[int, int] = {}
         self._due_since: dict[str, int] = {}
         self._head_at = clock()
@@ -51,8 +52,8 @@ class Observer:
 
     # ---- the chain
 
-    def stepped(self, step: Step) -> None:
-        """The follower has read on, or gone back."""
+    def stepped(self, step: Step, final: int, counters: Counters) -> None:
+        """The follower has read on, or gone back; what is up to block `final` is final."""
         metrics = self.metrics
         # Far behind, one round takes many steps: each of them shows that the loop lives.
         self.health.beat(LOOP)
@@ -63,11 +64,15 @@ class Observer:
         metrics.head_block.labels("node").set(step.head.number)
         metrics.cursor_block.set(step.cursor)
         metrics.lag_blocks.set(max(0, step.head.number - step.cursor))
+        metrics.finalized_block.set(max(0, final))
+        if counters.audit_mismatches > self._mismatches:
+            metrics.audit_mismatches.inc(counters.audit_mismatches - self._mismatches)
+            self._mismatches = counters.audit_mismatches
         for name, count in self._counted(step.added).items():
             metrics.events.labels(name).inc(count)
 
-    def _counted(self, logs: Iterable[Log]) -> Counter[str]:
-        return Counter(
+    def _counted(self, logs: Iterable[Log]) -> Tally[str]:
+        return Tally(
             self._names.get(log.topics[0], "unknown") if log.topics else "unknown" for log in logs
         )
 
@@ -109,7 +114,8 @@ class Observer:
         states |= dict.fromkeys(performed.done, "done")
         states |= dict.fromkeys(performed.refused, "refused")
         states |= dict.fromkeys(performed.held, "held")
-        counts = Counter((action.what, states.get(action.key, "planned")) for action in actions)
+        states |= dict.fromkeys(performed.deferred, "deferred")
+        counts = Tally((action.what, states.get(action.key, "planned")) for action in actions)
         gauge = self.metrics.actions
         gauge.clear()
         for (what, state), count in counts.items():

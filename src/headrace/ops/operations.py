@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
-from headrace.daemon.loop import PASSING
+from headrace.daemon.loop import PASSING, Stop
 from headrace.ops.checkup import CODE_EVERY
 from headrace.ops.health import LOOP, Health
 from headrace.ops.metrics import Metrics
@@ -16,6 +16,9 @@ from headrace.ops.watchdog import Watchdog
 from headrace.settings import Settings
 
 T = TypeVar("T")
+
+# Seconds: three scrapes of the interval that ops/prometheus/alerts.yaml expects.
+_SHOW_HALT = 45.0
 
 
 class Operations:
@@ -63,6 +66,17 @@ class Operations:
     def opened(self) -> None:
         """The daemon has opened all that it works with."""
         notify("READY=1")
+
+    def halted(self, why: str, stop: Stop) -> None:
+        """
+        Show for a while that a rewritten final block has ended the daemon, if anybody looks: a
+        process that ends at once, whenever it is started, can't tell its scraper why.
+        """
+        self.metrics.finality_violated.set(1)
+        self.health.report("finality", False, why)
+        if self._server is not None:
+            self.health.unwatch(LOOP)
+            stop.wait(_SHOW_HALT)
 
     def beating(self, make: Callable[[], T]) -> Callable[[], T]:
         """`make`, showing that the loop lives whenever it is tried."""
