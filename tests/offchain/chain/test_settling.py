@@ -8,7 +8,8 @@ from headrace.chain.fees import GWEI, Fees, Kind
 from headrace.chain.outbox import Deferred
 from headrace.chain.sender import MAX_PENDING, Sender
 from headrace.errors import Rejected
-from tests.offchain.chain.till import OTHER, Bench, Office
+from tests.offchain.chain.till import OTHER, Bench
+from tests.task_list import Office
 
 ORDINARY = Kind(gas_ceiling=1_000_000)
 SAFETY = Kind(gas_ceiling=1_000_000, is_safety=True)

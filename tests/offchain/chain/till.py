@@ -1,24 +1,21 @@
 """A key on a chain that mines when told, whose line to the node can be cut."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headrace.chain.abi import Abi, Call
 from headrace.chain.accounts import Key
 from headrace.chain.artifacts import load
-from headrace.chain.contract import Contract
 from headrace.chain.contracts import Token
 from headrace.chain.fees import GWEI
 from headrace.chain.outbox import Outbox
 from headrace.chain.rpc import Rpc
 from headrace.chain.sender import Sender
-from scripts.compiler import compile_contract
 from tests.harness import Anvil
+from tests.task_list import Office, deploy
 
 CHAIN_ID = 31337
 OTHER = "0x" + "00" * 18 + "0123"
@@ -56,68 +53,6 @@ class Line(Rpc):
             error = self.cut[2]
             self.cut = None
             raise error("cut")
-
-
-class TaskList(Contract):
-    """The mock of that name: tasks that anybody may perform, each once."""
-
-    ARTIFACT = "TaskList"
-
-    @classmethod
-    def abi(cls) -> Abi:
-        return Abi(compile_contract("TaskList").abi)
-
-    def perform(self, task: int) -> Call:
-        return self.call("perform", task)
-
-    def times(self, task: int) -> int:
-        """How often a task was performed."""
-        return int(self.read("times", task))
-
-
-@dataclass
-class Office:
-    """Somebody who opens tasks, by the node's own account, in a block of its own each time."""
-
-    anvil: Anvil
-    tasks: TaskList
-
-    @classmethod
-    def open(cls, anvil: Anvil) -> "Office":
-        tasks = deploy(anvil, compile_contract("TaskList").bytecode)
-        return cls(anvil, TaskList(Rpc(anvil.url), tasks))
-
-    def send(self, function: str, *args: Any, tip: int = GWEI) -> None:
-        """Into the pool; blocks take the highest tips first."""
-        call = self.tasks.call(function, *args)
-        request = {
-            "from": self.anvil.rpc("eth_accounts")[0],
-            "to": call.to,
-            "data": "0x" + call.data.hex(),
-            "gas": hex(500_000),
-            "maxFeePerGas": hex(1_000 * GWEI),
-            "maxPriorityFeePerGas": hex(tip),
-        }
-        self.anvil.rpc("eth_sendTransaction", request)
-
-    def post(self, *tasks: int) -> None:
-        for task in tasks:
-            self.send("post", task)
-        self.anvil.rpc("evm_mine")
-
-    def mood(self, *, is_stopped: bool = False, growls: bool = False, appetite: int = 0) -> None:
-        self.send("set_mood", is_stopped, growls, appetite)
-        self.anvil.rpc("evm_mine")
-
-
-def deploy(anvil: Anvil, bytecode: str) -> str:
-    """The address of a contract without arguments."""
-    account = anvil.rpc("eth_accounts")[0]
-    tx = anvil.rpc(
-        "eth_sendTransaction", {"from": account, "data": bytecode, "gas": hex(5_000_000)}
-    )
-    anvil.rpc("evm_mine")
-    return str(anvil.rpc("eth_getTransactionReceipt", tx)["contractAddress"])
 
 
 class Bench:
