@@ -161,42 +161,40 @@ class EventType:
         rest = [(name, kind) for name, kind, is_indexed in self.inputs if not is_indexed]
         return _Part.of(indexed), _Part.of(rest)
 
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        indexed, rest = self._parts
+        return indexed.names + rest.names
+
     def decode(self, log: Log) -> Event:
         """The event in `log`; BadAnswer if it is another one."""
         indexed, rest = self._parts
-        topics, data = log.topics, log.data
+        topics = log.topics
         if len(topics) != 1 + len(indexed.names):
             raise BadAnswer(f"{self.name}: {len(topics)} topics")
-        if indexed.decoder is not None:
-            values = indexed.values(b"".join(topics[1:]), self.name)
+        if indexed.read is not None and rest.read is not None:
+            try:
+                values = indexed.read(b"".join(topics[1:])) + rest.read(log.data)
+            except ValueError:
+                raise BadAnswer(f"{self.name}: not what its ABI says") from None
         else:
             values = ()
             for kind, topic in zip(indexed.kinds, topics[1:], strict=True):
                 values += decode_values([kind], topic, self.name)
-        args = dict(zip(indexed.names, values, strict=True))
-        args.update(zip(rest.names, rest.values(data, self.name), strict=True))
-        return Event(self.name, args, log)
+            values += decode_values(rest.kinds, log.data, self.name)
+        return Event(self.name, dict(zip(self._names, values, strict=True)), log)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
     names: tuple[str, ...]
     kinds: tuple[str, ...]
-    decoder: Callable[[bytes], tuple[Any, ...]] | None
+    read: Callable[[bytes], tuple[Any, ...]] | None
 
     @classmethod
     def of(cls, inputs: Sequence[tuple[str, str]]) -> "_Part":
         kinds = tuple(kind for _, kind in inputs)
         return cls(tuple(name for name, _ in inputs), kinds, decoder_of(kinds, _members))
-
-    def values(self, data: bytes, what: str) -> tuple[Any, ...]:
-        """As `decode_values`."""
-        if self.decoder is None:
-            return decode_values(self.kinds, data, what)
-        try:
-            return self.decoder(data)
-        except ValueError:
-            raise BadAnswer(f"{what}: {len(data)} bytes are not ({','.join(self.kinds)})") from None
 
 
 class Abi:

@@ -7,6 +7,7 @@ refused is what eth-abi refuses: too little data, and padding that is not what t
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from struct import Struct
 from typing import Any
 
 from eth_utils.address import to_checksum_address
@@ -101,13 +102,12 @@ def decoder_of(
         groups.append(([reader for reader in readers if reader is not None], shape))
     size = _WORD * sum(len(readers) for readers, _ in groups)
     flat = [reader for readers, _ in groups for reader in readers]
-    places = [slice(start, start + _WORD) for start in range(0, size, _WORD)]
-    steps = list(zip(flat, places, strict=True))
+    cut = Struct("32s" * len(flat)).unpack_from
 
     def read_words(data: bytes) -> list[Any]:
         if len(data) < size:
             raise ValueError("too little data")
-        return [reader(data[place]) for reader, place in steps]
+        return [reader(word) for reader, word in zip(flat, cut(data), strict=True)]
 
     if all(shape is None for _, shape in groups):
         return lambda data: tuple(read_words(data))

@@ -15,6 +15,7 @@ from headrace.chain.rpc import Header, to_bytes
 from headrace.errors import HeadraceError, RetryLater
 
 _BLOOM_BYTES = 256
+_WORDS = {32}
 
 
 class Malformed(RetryLater):
@@ -46,7 +47,7 @@ class LogParser:
         if not isinstance(answer, list):
             raise Malformed("the node answered with no list of logs")
         try:
-            logs = [self._log(item) for item in answer]
+            logs = self._logs(answer)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise Malformed("the node answered with a log that is none") from None
         except Malformed:
@@ -60,36 +61,52 @@ class LogParser:
                 raise Malformed("the node answered with a log twice")
         return logs
 
-    def _log(self, item: Any) -> Log:
-        header, block_hash = self._place(item["blockNumber"])
-        given_hash = item["blockHash"]
-        # In capitals it is the same hash.
-        is_same = given_hash == block_hash or str(given_hash).lower() == block_hash
-        if not is_same or item.get("removed"):
-            raise Malformed("the node answered with a log of another block")
-        given = item["address"]
-        address = self._addresses.get(given)
-        if address is None:
-            address = self._address(str(given))
-        topics = tuple([bytes.fromhex(topic[2:]) for topic in item["topics"]])
-        tx_hash = bytes.fromhex(item["transactionHash"][2:])
-        index = int(item["logIndex"], 16)
-        if len(tx_hash) != 32 or index < 0 or any(len(topic) != 32 for topic in topics):
-            raise ValueError
-        if len(topics) > 4:
-            raise ValueError
-        data = bytes.fromhex(item["data"][2:])
-        return Log(
-            header.number, index, header.hash, tx_hash, address, topics, data, header.timestamp
-        )
+    def _logs(self, answer: list[Any]) -> list[Log]:
+        # Written flat: this runs once for every event there ever was.
+        logs = []
+        unhex = bytes.fromhex
+        addresses, places = self._addresses, self._places
+        known_tx, tx_hash = None, b""
+        for item in answer:
+            number = item["blockNumber"]
+            header, block_hash = places.get(number) or self._place(number)
+            given_hash = item["blockHash"]
+            # In capitals it is the same hash.
+            is_same = given_hash == block_hash or str(given_hash).lower() == block_hash
+            if not is_same or item.get("removed"):
+                raise Malformed("the node answered with a log of another block")
+            given = item["address"]
+            address = addresses.get(given) or self._address(str(given))
+            topics = tuple([unhex(topic[2:]) for topic in item["topics"]])
+            if ({*map(len, topics)} != _WORDS and topics) or len(topics) > 4:
+                raise ValueError
+            if (given_tx := item["transactionHash"]) != known_tx:
+                known_tx, tx_hash = given_tx, unhex(given_tx[2:])
+                if len(tx_hash) != 32:
+                    raise ValueError
+            index = int(item["logIndex"], 16)
+            if index < 0:
+                raise ValueError
+            data = unhex(item["data"][2:])
+            logs.append(
+                Log(
+                    header.number,
+                    index,
+                    header.hash,
+                    tx_hash,
+                    address,
+                    topics,
+                    data,
+                    header.timestamp,
+                )
+            )
+        return logs
 
     def _place(self, number: Any) -> tuple[Header, str]:
-        place = self._places.get(number)
-        if place is None:
-            header = self._headers.get(int(number, 16))
-            if header is None:
-                raise Malformed("the node answered with a log of another block")
-            place = self._places[number] = (header, "0x" + header.hash.hex())
+        header = self._headers.get(int(number, 16))
+        if header is None:
+            raise Malformed("the node answered with a log of another block")
+        place = self._places[number] = (header, "0x" + header.hash.hex())
         return place
 
     def _address(self, given: str) -> str:

@@ -5,7 +5,9 @@ answering with nothing. Further back they are asked for by ranges. A block with 
 node gives at once is read from its receipts.
 """
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
 from headrace.chain.abi import Log
@@ -95,6 +97,10 @@ class LogReader:
         has logs. NodeError or TooLarge if the node wants smaller ranges; a single block that is too
         large for it comes from its receipts.
         """
+        with _no_collection():
+            return self._of_range(first, last)
+
+    def _of_range(self, first: int, last: int) -> tuple[list[Header], list[Log]]:
         wanted = {"address": self._addresses, "fromBlock": hex(first), "toBlock": hex(last)}
         try:
             answer = self._rpc.call("eth_getLogs", wanted)
@@ -117,3 +123,18 @@ class LogReader:
         headers = self.headers(sorted(numbers | {first, last}))
         parser = LogParser({header.number: header for header in headers}, self._addresses)
         return headers, parser.parse(answer)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """
+    No garbage collection meanwhile: a large answer is very many objects without a cycle among them,
+    which the collector would walk again and again. It costs a quarter of the time otherwise.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -104,7 +104,7 @@ def test_values_come_back_as_they_went_in():
 )
 def test_padding_that_is_none_is_refused(kind, bad):
     event = EventType("E", (("a", kind, False),))
-    with pytest.raises(BadAnswer, match="E: 32 bytes are not"):
+    with pytest.raises(BadAnswer, match="E: not what its ABI says"):
         event.decode(log_of((event.topic,), bad.to_bytes(32)))
 
 
