@@ -5,7 +5,8 @@ FaultProof; version 2 (headrace.graph2) for the others, judged by GraphProof. A 
 is of; whoever runs, keeps or checks work asks here and needs no other case distinction.
 """
 
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from headrace.graph import model_file as small_files
 from headrace.graph import tensors as small_tensors
@@ -23,6 +24,7 @@ from headrace.input_forms import Array, GraphInput, InputForm, SmallInput
 
 AnyModel: TypeAlias = SmallModel | GraphModel
 AnyTrace: TypeAlias = SmallTrace | GraphTrace
+Card: TypeAlias = Mapping[str, Any]
 
 MAX_MODEL_BYTES = max(small_files.MAX_MODEL_BYTES, model_file.MAX_MODEL_BYTES)
 """Most bytes of a model's file."""
@@ -43,13 +45,18 @@ def most_units(model: AnyModel) -> int:
     return model.max_units if isinstance(model, GraphModel) else model.publishable_units
 
 
+def output_width(model: AnyModel) -> int:
+    """Numbers in a row of the result."""
+    return model.output.width if isinstance(model, GraphModel) else model.output_width
+
+
 # ---- models
 
 
-def dump_model(model: AnyModel) -> bytes:
-    """A model's file, without a card."""
+def dump_model(model: AnyModel, card: Card | None = None) -> bytes:
+    """A model's file; only version 2 keeps the card. ModelError when that is no plain JSON."""
     if isinstance(model, GraphModel):
-        return model_file.dump_package(model)
+        return model_file.dump_package(model, card)
     return small_files.dump_model(model)
 
 
@@ -60,6 +67,14 @@ def load_model(data: bytes, program: bytes | None = None) -> AnyModel:
     if data and data[: len(small_files.MAGIC)] != small_files.MAGIC:
         raise ModelError("the model file doesn't start as one of a known format")
     return small_files.load_model(data, program)
+
+
+def load_card(data: bytes, program: bytes | None = None) -> Card:
+    """What a model's file says of it; nothing in version 1. ModelError as `load_model`."""
+    if data[: len(model_file.MAGIC)] == model_file.MAGIC:
+        return model_file.load_package(data, program).card
+    load_model(data, program)
+    return {}
 
 
 def input_form(model: AnyModel) -> InputForm:

@@ -1,21 +1,32 @@
-"""`model`: publish models to the store, register them on chain, list them."""
+"""`model`: publish models to the store, register them on chain, list them and who keeps copies."""
 
+from importlib import import_module
 from pathlib import Path
 
 import click
+from eth_utils.crypto import keccak
 
+from headrace import formats
 from headrace.cli.answer import Answer
 from headrace.cli.app import command
 from headrace.cli.ledger import read_ledger
+from headrace.cli.names import as_id
 from headrace.cli.session import Session
 from headrace.cli.show import fields, hexed, table
 from headrace.errors import Rejected, UsageError
-from headrace.graph.model import Model
-from headrace.graph.model_file import MAX_MODEL_BYTES, load_model
+from headrace.formats import MAX_MODEL_BYTES, AnyModel, Card
+from headrace.graph2.model import Model as GraphModel
+from headrace.graph2.model_file import card_id
 from headrace.store.errors import BlobError
 from headrace.terms.words import ZERO_HASH
 
-_DIGITS = "digits"
+# Models that are built here, by name: a module with a function `package` that makes (model, card).
+_BUILT = {
+    "digits": "headrace.graph.digits",
+    "minilm": "headrace.graph2.importer.minilm",
+    "digits-cnn": "headrace.graph2.importer.cnn",
+    "digits-forest": "headrace.graph2.importer.forest",
+}
 
 
 @click.group("model")
@@ -26,29 +37,34 @@ def model() -> None:
 @command("add")
 @click.argument("file")
 @click.option("--name", help="What to call it in job and node files here.")
-def add(session: Session, file: str, name: str | None) -> Answer:
+@click.option("--mirror", metavar="URL", help="Say on chain that this URL has the package, too.")
+def add(session: Session, file: str, name: str | None, mirror: str | None) -> Answer:
     """Put the model package FILE into the store and register it on chain.
 
-    FILE may be the word `digits`: then a small network for scanned digits is trained first (this
-    needs scikit-learn).
+    FILE may be one of the words digits, digits-cnn, digits-forest and minilm: then that model is
+    built first, from what its packages carry.
     """
     with session.step("loading the model"):
-        found = _built() if file == _DIGITS else _read(Path(file))
-    called = name or (_DIGITS if file == _DIGITS else None)
-    session.store.put_model(found)
-    txs = register(session, found)
+        found, card = _build(file) if file in _BUILT else _read(Path(file))
+    called = name or (file if file in _BUILT else None)
+    session.store.put_model(found, card)
+    txs = register(session, found, card)
+    is_new = bool(txs)
+    if mirror is not None:
+        txs += _list(session, found.program, mirror)
     if called is not None:
         session.names.put("models", called, found.program)
-    is_new = bool(txs)
+    form, width = formats.input_form(found), formats.output_width(found)
     return Answer(
         {
             "program": found.program,
             "name": called,
             "is_new": is_new,
-            "input_width": found.input_width,
-            "output_width": found.output_width,
+            "verifier": formats.verifier_of(found),
+            "input_width": form.width,
+            "output_width": width,
             "operators": found.op_count,
-            "max_units": found.publishable_units,
+            "max_units": formats.most_units(found),
             "txs": txs,
         },
         fields(
@@ -58,11 +74,41 @@ def add(session: Session, file: str, name: str | None) -> Answer:
                 ("on chain", "registered now" if is_new else "was registered before"),
                 (
                     "input",
-                    f"rows of {found.input_width} numbers, at most {found.publishable_units}",
+                    f"rows of {form.width} numbers ({form.dtype}), at most "
+                    f"{formats.most_units(found)}",
                 ),
-                ("result", f"rows of {found.output_width}"),
+                ("result", f"rows of {width}"),
+                ("judged by", formats.verifier_of(found)),
             ]
         ),
+    )
+
+
+@command("mirror")
+@click.argument("model")
+@click.argument("url")
+def mirror_(session: Session, model: str, url: str) -> Answer:
+    """Say on chain that URL has the package of MODEL, for whoever wants to run or check it."""
+    program = _program(session, model)
+    txs = _list(session, program, url)
+    mirrors = _mirrors(session, program)
+    return Answer(
+        {"program": program, "url": url, "mirrors": mirrors, "txs": txs},
+        fields([("program", hexed(program)), ("mirrors", str(mirrors))]),
+    )
+
+
+@command("unmirror")
+@click.argument("model")
+def unmirror(session: Session, model: str) -> Answer:
+    """Take back that this account keeps the package of MODEL for others."""
+    program = _program(session, model)
+    call = session.graph_models.unlist_mirror(program)
+    txs = [hexed(session.send(call, f"unmirror:{program.hex()}").tx_hash)]
+    mirrors = _mirrors(session, program)
+    return Answer(
+        {"program": program, "mirrors": mirrors, "txs": txs},
+        fields([("program", hexed(program)), ("mirrors", str(mirrors))]),
     )
 
 
@@ -75,17 +121,19 @@ def list_(session: Session) -> Answer:
     for program in [*ledger.models, *(known for known in names if known not in ledger.models)]:
         is_registered = program in ledger.models
         stored = _stored(session, program)
+        width = None if stored is None else formats.input_form(stored).width
         listed.append(
             {
                 "program": program,
                 "name": names.get(program),
                 "is_registered": is_registered,
                 "is_stored": stored is not None,
-                "input_width": None if stored is None else stored.input_width,
-                "max_units": None if stored is None else stored.publishable_units,
+                "verifier": None if stored is None else formats.verifier_of(stored),
+                "input_width": width,
+                "max_units": None if stored is None else formats.most_units(stored),
             }
         )
-        shape = "not in the store" if stored is None else f"rows of {stored.input_width}"
+        shape = "not in the store" if stored is None else f"rows of {width}"
         rows.append(
             (hexed(program), names.get(program, ""), "yes" if is_registered else "no", shape)
         )
@@ -94,42 +142,68 @@ def list_(session: Session) -> Answer:
 
 
 model.add_command(add)
+model.add_command(mirror_)
+model.add_command(unmirror)
 model.add_command(list_)
 
 
-def register(session: Session, found: Model) -> list[str]:
+def register(session: Session, found: AnyModel, card: Card | None = None) -> list[str]:
     """Register a model unless it is; the hashes of what was sent."""
-    try:
-        if session.fault_proof.model_of(found.program) is not None:
+    if isinstance(found, GraphModel):
+        if session.graph_models.model_of(found.program) is not None:
             return []
-    except Rejected as error:
-        if error.reason != "model: not registered":
-            raise
-    call = session.fault_proof.register_model(
-        found.descriptors, found.input_width, found.max_units, ZERO_HASH
-    )
+        said = keccak(card_id(card)) if card else ZERO_HASH
+        call = session.graph_models.register_model(
+            found.descriptors, found.input.word, found.max_units, said
+        )
+    else:
+        try:
+            if session.fault_proof.model_of(found.program) is not None:
+                return []
+        except Rejected as error:
+            if error.reason != "model: not registered":
+                raise
+        call = session.fault_proof.register_model(
+            found.descriptors, found.input_width, found.max_units, ZERO_HASH
+        )
     return [hexed(session.send(call, f"model:{found.program.hex()}").tx_hash)]
 
 
-def _read(path: Path) -> Model:
+def _program(session: Session, written: str) -> bytes:
+    program = as_id(written) or session.names.all("models").get(written)
+    if program is None:
+        raise UsageError(f"{written!r} is no program id and no name here")
+    return program
+
+
+def _list(session: Session, program: bytes, url: str) -> list[str]:
+    call = session.graph_models.list_mirror(program, url)
+    return [hexed(session.send(call, f"mirror:{program.hex()}:{url}").tx_hash)]
+
+
+def _mirrors(session: Session, program: bytes) -> int:
+    found = session.graph_models.model_of(program)
+    return 0 if found is None else found.mirrors
+
+
+def _read(path: Path) -> tuple[AnyModel, Card]:
     try:
         with path.open("rb") as opened:
             data = opened.read(MAX_MODEL_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from None
-    found = load_model(data)
-    if found.publishable_units == 0:
+    found = formats.load_model(data)
+    if formats.most_units(found) == 0:
         raise UsageError(f"{path}: the trace of one row is too large for policy exact")
-    return found
+    return found, formats.load_card(data)
 
 
-def _built() -> Model:
-    from headrace.graph.digits import build_digits
+def _build(name: str) -> tuple[AnyModel, Card]:
+    made: tuple[AnyModel, Card] = import_module(_BUILT[name]).package()
+    return made
 
-    return build_digits().model
 
-
-def _stored(session: Session, program: bytes) -> Model | None:
+def _stored(session: Session, program: bytes) -> AnyModel | None:
     try:
         return session.store.get_model(program)
     except BlobError:

@@ -21,6 +21,7 @@ from headrace.chain.contract import read_many
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Token, Vault
 from headrace.chain.endpoints import connect
 from headrace.chain.fees import Fees
+from headrace.chain.graph_rules import GraphModels, GraphProof
 from headrace.chain.manifest import Deployment
 from headrace.chain.outbox import Outbox
 from headrace.chain.rpc import Header, Rpc
@@ -147,6 +148,26 @@ class Session:
     def fault_proof(self) -> FaultProof:
         """The verifier of policy `exact`."""
         return self.deployment.fault_proof(self.rpc)
+
+    @cached_property
+    def graph_models(self) -> GraphModels:
+        """The models of version 2. UsageError where they aren't deployed."""
+        return GraphModels(self.rpc, self._deployed("GraphModels"))
+
+    @cached_property
+    def graph_proof(self) -> GraphProof:
+        """The verifier of version 2. UsageError where it isn't deployed."""
+        return GraphProof(self.rpc, self._deployed("GraphProof"))
+
+    @property
+    def has_graphs(self) -> bool:
+        """Whether version 2 of policy `exact` is deployed here."""
+        return "GraphProof" in self.deployment.contracts
+
+    def _deployed(self, name: str) -> str:
+        if name not in self.deployment.contracts:
+            raise UsageError(f"{self.deployment.path} has no {name}: models of version 2 need it")
+        return self.deployment.address(name)
 
     @cached_property
     def domain(self) -> Domain:

@@ -1,14 +1,9 @@
 """Answers of a node whose claim's data is demanded: node by node, down to the bytes of a leaf."""
 
-from headrace.chain.graph_rules import Node
 from headrace.daemon.actions import Action
 from headrace.daemon.games import Game
+from headrace.graph2.game_tree import GameNode, children_of, leaf_of
 from headrace.graph2.trace import Trace
-
-
-def kids(trace: Trace, node: Node) -> tuple[bytes, ...]:
-    """The sixteen nodes below `node` in the trees of our own trace."""
-    return trace.tree_of(node.operator).sixteen(2 * node.remaining, node.place)
 
 
 def answers(trace: Trace, game: Game, now: int) -> list[Action]:
@@ -18,16 +13,19 @@ def answers(trace: Trace, game: Game, now: int) -> list[Action]:
     to the commitment.
     """
     found = []
-    for state in sorted(game.open_nodes, key=lambda state: (state.due, state.node)):
+    for state in sorted(
+        game.open_nodes, key=lambda state: (state.due, state.node.key(game.claim_id))
+    ):
         if now > state.due:
             continue
         node = state.node
         where = f"operator {node.operator}, level {node.level}, place {node.place}"
         function = "answer_leaf" if node.is_leaf else "answer"
-        given = trace.leaf(node.operator, node.place) if node.is_leaf else kids(trace, node)
+        place = GameNode(node.operator, node.remaining, node.place)
+        given = leaf_of(trace, place) if node.is_leaf else children_of(trace, place)
         found.append(
             Action(
-                key=f"answer:{game.claim_id.hex()}:{_name(node)}",
+                key=f"answer:{game.claim_id.hex()}:{node.key(game.claim_id).hex()[:16]}",
                 contract="GraphProof",
                 function=function,
                 args=(game.claim_id, node, given),
@@ -36,8 +34,3 @@ def answers(trace: Trace, game: Game, now: int) -> list[Action]:
             )
         )
     return found
-
-
-def _name(node: Node) -> str:
-    """The same node may stand at several places: the place is part of its name."""
-    return f"{node.level}-{node.operator}-{node.place}-{node.node_hash[:8].hex()}"

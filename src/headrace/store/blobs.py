@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from headrace import formats
 from headrace.errors import UsageError
-from headrace.formats import MAX_MODEL_BYTES, AnyModel, AnyTrace
+from headrace.formats import MAX_MODEL_BYTES, AnyModel, AnyTrace, Card
 from headrace.graph.encoding import Int8
 from headrace.graph.errors import InputError, ModelError, TraceError
 from headrace.graph.merkle import keccak
@@ -123,9 +123,20 @@ class BlobStore:
         """Return how many units the input of this id says it has; `get_input` checks it."""
         return self._read("tensors", root, MAX_INPUT_BYTES, form.units, exact=True)
 
-    def put_model(self, model: AnyModel) -> str:
-        """Keep a model, without its card; return its program id."""
-        return self._write("models", model.program, formats.dump_model(model))
+    def put_model(self, model: AnyModel, card: Card | None = None) -> str:
+        """Keep a model and, of version 2, what is said of it; return its program id."""
+        return self._write("models", model.program, formats.dump_model(model, card))
+
+    def get_card(self, program: Id, max_bytes: int = MAX_MODEL_BYTES) -> Card:
+        """Return what the file of this model says of it; nobody's word but who put it there."""
+        expected = bytes.fromhex(hex_id(program))
+        return self._read(
+            "models",
+            expected,
+            max_bytes,
+            lambda data: formats.load_card(data, expected),
+            exact=False,
+        )
 
     def get_model(self, program: Id, max_bytes: int = MAX_MODEL_BYTES) -> AnyModel:
         """Return the validated model that has this program id."""
