@@ -93,7 +93,7 @@ def __init__(
     """
     assert escrow.address != empty(address), "graph: escrow is zero"
     assert vault.address != empty(address), "graph: vault is zero"
-    assert models.address != empty(address), "graph: models is zero"
+    assert models.address != empty(address), "graph: model registry is zero"
     assert rules.address != empty(address), "graph: rules is zero"
     assert 0 < demand_fee and demand_fee <= _M80, "graph: bad demand_fee"
     assert (

@@ -57,6 +57,7 @@ class Vault(Owned):
     ESCROW_BOOK = 0
     REGISTRY_BOOK = 1
     FAULT_PROOF_BOOK = 2
+    GRAPH_PROOF_BOOK = 3
 
     def account_of(self, account: str, block: BlockTag = LATEST) -> Account:
         """All that an account has here."""

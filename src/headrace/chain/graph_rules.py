@@ -1,14 +1,17 @@
-"""Typed clients of version 2 of policy `exact`: the registry of its models, and its verifier."""
+"""Typed clients of version 2 of policy `exact`: its models, its rules and its verifier."""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from eth_utils.crypto import keccak
+
 from headrace.chain.abi import Call
 from headrace.chain.contract import LATEST, Contract
 from headrace.chain.rpc import BlockTag
 from headrace.chain.views import ClaimRef, Outcome, Verdict
+from headrace.graph.encoding import abi_words
 from headrace.terms.words import Record
 
 # A struct of IGraphRules.vyi: a tuple of its members, or an object whose `pack` gives it.
@@ -106,6 +109,13 @@ class GraphDemand:
     demander: str
 
 
+def fault_digest(
+    claim_id: bytes, index: int, row: int, column: int, prover: str, salt: bytes
+) -> bytes:
+    """Return the commitment to a fault at that place of a claim, for `commit_fault`."""
+    return keccak(abi_words(claim_id, index, row, column, int(prover, 16), salt))
+
+
 class GraphModels(Contract):
     """The models of version 2, and who keeps copies of them."""
 
@@ -113,10 +123,8 @@ class GraphModels(Contract):
 
     def model_of(self, program: bytes, block: BlockTag = LATEST) -> GraphModelFacts | None:
         """A registered model; None if nobody has registered it."""
-        graph_root, head = self.read("facts", program, block=block)
-        if not any(graph_root) and not head:
-            return None
-        return GraphModelFacts(*self.read("model_of", program, block=block))
+        facts = GraphModelFacts(*self.read("model_of", program, block=block))
+        return facts if facts.op_count else None
 
     def is_eligible(self, program: bytes, block: BlockTag = LATEST) -> bool:
         """Whether enough mirrors are listed for jobs to name it."""
@@ -125,6 +133,10 @@ class GraphModels(Contract):
     def is_mirror(self, program: bytes, account: str, block: BlockTag = LATEST) -> bool:
         """Whether an account is listed."""
         return bool(self.read("is_mirror", program, account, block=block))
+
+    def min_mirrors(self, block: BlockTag = LATEST) -> int:
+        """How many accounts have to be listed before a job can name a model."""
+        return int(self.read("MIN_MIRRORS", block=block))
 
     def register_model(
         self, operators: Sequence[Struct], given: int, max_units: int, card_id: bytes
@@ -141,6 +153,19 @@ class GraphModels(Contract):
         return self.call("unlist_mirror", program)
 
 
+class GraphRules(Contract):
+    """Recomputes one byte of a trace from a proof; reverts on a proof that isn't well-formed."""
+
+    ARTIFACT = "GraphRules"
+
+    def prove(
+        self, claim: ClaimRef, proof: Struct, block: BlockTag = LATEST
+    ) -> tuple[bool, int, int, int]:
+        """Whether it is a fault, its kind, what was claimed and what would have been right."""
+        is_fault, kind, claimed, right = self.read("prove", claim, proof, block=block)
+        return bool(is_fault), int(kind), int(claimed), int(right)
+
+
 class GraphProof(Contract):
     """The verifier: a wrong byte is proven by recomputing it, withheld data is forced out."""
 
@@ -155,6 +180,17 @@ class GraphProof(Contract):
         """What is on record of a node."""
         status, due, demander = self.read("demand_of", claim_id, node, block=block)
         return GraphDemand(DemandStatus(status), due, demander)
+
+    def commitment_of(
+        self, claim_id: bytes, digest: bytes, block: BlockTag = LATEST
+    ) -> tuple[int, int]:
+        """The number of a commitment to a fault (0 if there is none), and its block."""
+        number, height = self.read("commitment_of", claim_id, digest, block=block)
+        return int(number), int(height)
+
+    def demand_fee(self, block: BlockTag = LATEST) -> int:
+        """What a demand of one node costs, in token units."""
+        return int(self.read("DEMAND_FEE", block=block))
 
     def outcome(
         self, claim_id: bytes, claimed_at: int, settings: int, block: BlockTag = LATEST
