@@ -6,7 +6,7 @@ from typing import Any
 
 COLUMNS = (
     "id, action, what, nonce, target, data, value, gas, state, reason, mined_in, mined_hash, "
-    "mined_tx, made_at_block, is_final, deadline, is_safety"
+    "mined_tx, made_at_block, is_final, deadline, is_safety, fee"
 )
 ATTEMPT_COLUMNS = "hash, raw, max_fee, priority_fee, is_empty, made_at_block"
 
@@ -17,7 +17,8 @@ class Tx:
     One nonce of the key and what it is for. `state`: open (signed, not in a block), mined (in a
     block that may still go), done, reverted, empty (a transaction without effect took its nonce,
     because the call had become invalid), lost (the nonce went to a transaction that is not from
-    here). `is_final`: no reorganisation will change that. `deadline` in seconds of chain time.
+    here). `is_final`: no reorganisation will change that. `deadline` in seconds of chain time,
+    `fee` what its gas cost in wei, 0 while it is in no block.
     """
 
     id: int
@@ -37,6 +38,7 @@ class Tx:
     is_final: bool = False
     deadline: int | None = None
     is_safety: bool = False
+    fee: int = 0
 
     @property
     def is_pending(self) -> bool:
@@ -96,6 +98,7 @@ def to_tx(row: Sequence[Any]) -> Tx:
     for index in (5, 11, 12):
         values[index] = None if values[index] is None else bytes(values[index])
     values[14], values[16] = bool(values[14]), bool(values[16])
+    values[17] = int(values[17])
     return Tx(*values)
 
 

@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,7 @@ class Checkup:
         self._database()
         self._nonce()
         self._finality()
+        self._jobs()
         try:
             self._node()
             if now >= self._next_code:
@@ -80,6 +82,13 @@ class Checkup:
         halted = self._context.db.note("halted")
         self._metrics.finality_violated.set(halted is not None)
         self._report("finality", halted is None, halted or "no final block was rewritten")
+
+    def _jobs(self) -> None:
+        book = self._context.jobs
+        states = (book.jobs[job_id].state for job_id in book.live)
+        self._metrics.jobs.clear()
+        for state, count in Counter(states).items():
+            self._metrics.jobs.labels(state.name.lower()).set(count)
 
     def _node(self) -> None:
         context = self._context

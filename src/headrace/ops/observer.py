@@ -91,6 +91,7 @@ class Observer:
         for tx in changed:
             if tx.state not in ("open", "mined"):
                 metrics.tx.labels(tx.what, tx.state).inc()
+                metrics.gas_spent.labels(tx.what).inc(tx.fee)
         pending = [tx for tx in outbox.unsettled() if tx.is_pending]
         metrics.tx_inflight.set(len(pending))
         counts = {tx.id: len(outbox.attempts(tx.id)) for tx in pending}

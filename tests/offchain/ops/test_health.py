@@ -104,7 +104,7 @@ def server(health: Health):
 def get(server: HealthServer, page: str, method: str = "GET") -> tuple[int, str]:
     request = urllib.request.Request(f"http://{server.address}{page}", method=method)
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
