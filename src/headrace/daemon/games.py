@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from headrace.chain.abi import BadAnswer, Event, Log
 from headrace.chain.db import ChainDb
 from headrace.chain.follower import Step
-from headrace.chain.graph_rules import CaseRef, GraphProof, NodeRef
+from headrace.chain.graph_rules import CaseRef, GraphProof, Node
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class NodeState:
     or, of a leaf, `data` its bytes, once somebody has answered.
     """
 
-    node: NodeRef
+    node: Node
     demander: str
     due: int
     answerer: str | None = None
@@ -66,7 +66,7 @@ class Game:
         """Whether fees of demands still have to go where they belong."""
         return self.settled < len(self.nodes)
 
-    def state_of(self, node: NodeRef) -> NodeState | None:
+    def state_of(self, node: Node) -> NodeState | None:
         """What is known of a node; None if nobody has demanded it."""
         return next((state for state in self.nodes if state.node == node), None)
 
@@ -127,12 +127,17 @@ class GameBook:
         return claim_id
 
 
+def place_name(node: Node) -> str:
+    """A node's place in its claim, for the keys of actions: the same hash may stand at several."""
+    return f"{node.level}-{node.operator}-{node.place}"
+
+
 def _moved(game: Game, event: Event) -> Game:
     args = event.args
     if event.name == "CaseOpened":
-        return replace(game, case=CaseRef.unpack(args["case"]))
+        return replace(game, case=CaseRef(*args["case"]))
     if event.name == "NodeDemanded":
-        state = NodeState(NodeRef.unpack(args["node"]), args["demander"], args["due"])
+        state = NodeState(Node(*args["node"]), args["demander"], args["due"])
         return replace(game, nodes=(*game.nodes, state))
     if event.name in ("NodeAnswered", "LeafAnswered"):
         return replace(game, nodes=tuple(_answered(state, event) for state in game.nodes))
@@ -149,7 +154,7 @@ def _moved(game: Game, event: Event) -> Game:
 
 def _answered(state: NodeState, event: Event) -> NodeState:
     args = event.args
-    if state.node != NodeRef.unpack(args["node"]):
+    if state.node != Node(*args["node"]):
         return state
     if event.name == "LeafAnswered":
         return replace(state, answerer=args["answerer"], data=bytes(args["data"]))

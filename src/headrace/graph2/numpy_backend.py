@@ -25,13 +25,17 @@ _GREATEST = {1: 128, 2: 1 << 15, 4: 1 << 31}
 
 
 class Plan:
-    """A model made ready to run: weights in the float type that multiplies them exactly."""
+    """A model made ready to run: weights in the float type that multiplies them exactly.
 
-    def __init__(self, model: Model) -> None:
+    With `exact` no float is used at all: several times slower, and a second opinion.
+    """
+
+    def __init__(self, model: Model, *, exact: bool = False) -> None:
         """Convert every MATMUL's weights once."""
         self.model = model
+        self.exact = exact
         self._weights: dict[int, Array] = {
-            id(op): _float_weights(op) for op in model.operators if op.opcode == Opcode.MATMUL
+            id(op): self._converted(op) for op in model.operators if op.opcode == Opcode.MATMUL
         }
         self._scaled: dict[int, tuple[Int64, Int64, Int64, Int64]] = {
             id(op): _scaling(op) for op in model.operators if op.params is not None
@@ -57,8 +61,22 @@ class Plan:
     def weights(self, op: Operator) -> Array:
         """The (a.width, out.width) weights of a MATMUL as floats."""
         if id(op) not in self._weights:
-            self._weights[id(op)] = _float_weights(op)
+            self._weights[id(op)] = self._converted(op)
         return self._weights[id(op)]
+
+    def _converted(self, op: Operator) -> Array:
+        if op.weights is None:
+            raise ValueError("the operator has no weights")
+        if self.exact:
+            return np.ascontiguousarray(op.weights.T, dtype=np.int64)
+        return _float_weights(op.weights)
+
+    def product_type(self, left: View, right: View, terms: int) -> type[np.generic]:
+        """The type in which sums of so many products are exact."""
+        if self.exact:
+            return np.int64
+        greatest = _GREATEST[left.size] * _GREATEST[right.size] * terms
+        return np.float32 if greatest <= _FLOAT32_WHOLE else np.float64
 
     def requantise(self, op: Operator, acc: Int64) -> Int64:
         """Q of a whole tensor, in place where it can be."""
@@ -97,13 +115,11 @@ def check_input(model: Model, tensor: Array) -> int:
     return units
 
 
-def _float_weights(op: Operator) -> Array:
-    if op.weights is None:
-        raise ValueError("the operator has no weights")
+def _float_weights(weights: Array) -> Array:
     # Every partial sum is at most 128 times the sum of the column's magnitudes.
-    greatest = int(np.abs(op.weights.astype(np.int64)).sum(axis=1).max()) * 128
+    greatest = int(np.abs(weights.astype(np.int64)).sum(axis=1).max()) * 128
     kind = np.float32 if greatest <= _FLOAT32_WHOLE else np.float64
-    return np.ascontiguousarray(op.weights.T, dtype=kind)
+    return np.ascontiguousarray(weights.T, dtype=kind)
 
 
 def _scaling(op: Operator) -> tuple[Int64, Int64, Int64, Int64]:
@@ -111,11 +127,6 @@ def _scaling(op: Operator) -> tuple[Int64, Int64, Int64, Int64]:
         raise ValueError("the operator has no parameters")
     half = np.int64(1) << (op.params.shift - 1)
     return op.params.bias, op.params.mult, half, op.params.shift
-
-
-def _product_type(left: View, right: View, terms: int) -> type[np.floating[Any]]:
-    greatest = _GREATEST[left.size] * _GREATEST[right.size] * terms
-    return np.float32 if greatest <= _FLOAT32_WHOLE else np.float64
 
 
 def _a(op: Operator, tensors: Sequence[Array]) -> Array:
@@ -137,7 +148,7 @@ def _matmul(plan: Plan, op: Operator, tensors: Sequence[Array], units: int) -> A
 def _scores(plan: Plan, op: Operator, tensors: Sequence[Array], units: int) -> Array:
     heads, seq, channels = op.extra[:3]
     groups = op.a.rows * units // seq
-    kind = _product_type(op.a, op.a, channels)
+    kind = plan.product_type(op.a, op.a, channels)
     split = (groups, seq, heads, channels)
     own = _a(op, tensors).reshape(split).transpose(0, 2, 1, 3).astype(kind)
     other = _b(op, tensors).reshape(split).transpose(0, 2, 3, 1).astype(kind)
@@ -155,7 +166,7 @@ def _context(plan: Plan, op: Operator, tensors: Sequence[Array], units: int) -> 
         raise ValueError("the operator has no second tensor")
     groups = op.a.rows * units // (heads * seq)
     width = op.a.width
-    kind = _product_type(op.a, op.b, width)
+    kind = plan.product_type(op.a, op.b, width)
     left = _a(op, tensors).reshape(groups, heads, seq, width).astype(kind)
     right = _b(op, tensors).reshape(groups, heads, channels, width)
     acc = np.matmul(left, right.transpose(0, 1, 3, 2).astype(kind)).astype(np.int64)
@@ -247,8 +258,8 @@ def _rowsum(plan: Plan, op: Operator, tensors: Sequence[Array], units: int) -> A
 
 def _rowdot(plan: Plan, op: Operator, tensors: Sequence[Array], units: int) -> Array:
     # at most 4,096 * 2^30 = 2^42: whole in float64, whatever the order of the sum
-    source = _a(op, tensors).astype(np.float64)
-    acc = np.einsum("ij,ij->i", source, source).astype(np.int64)
+    source: Array = _a(op, tensors).astype(np.int64 if plan.exact else np.float64)
+    acc: Int64 = np.einsum("ij,ij->i", source, source).astype(np.int64)
     acc >>= op.x(0)
     return plan.requantise(op, acc.reshape(-1, op.out.width))
 

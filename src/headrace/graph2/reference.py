@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from math import isqrt
+from typing import Any, TypeAlias
+
+import numpy.typing as npt
 
 from headrace.graph2.model import Model
 from headrace.graph2.opcodes import CONSTANT, SAME, Opcode
 from headrace.graph2.operators import SATURATED, Operator
 
-Rows = Sequence[Sequence[int]]
-Tensors = Sequence[Rows]
+Rows: TypeAlias = Sequence[Sequence[int]] | npt.NDArray[Any]
+Tensors: TypeAlias = Sequence[Rows]
 
 
 def clamp(value: int, lo: int, hi: int) -> int:

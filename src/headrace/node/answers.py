@@ -1,7 +1,7 @@
 """Answers of a node whose claim's data is demanded: node by node, down to the bytes of a leaf."""
 
 from headrace.daemon.actions import Action
-from headrace.daemon.games import Game
+from headrace.daemon.games import Game, place_name
 from headrace.graph2.game_tree import GameNode, children_of, leaf_of
 from headrace.graph2.trace import Trace
 
@@ -13,9 +13,7 @@ def answers(trace: Trace, game: Game, now: int) -> list[Action]:
     to the commitment.
     """
     found = []
-    for state in sorted(
-        game.open_nodes, key=lambda state: (state.due, state.node.key(game.claim_id))
-    ):
+    for state in sorted(game.open_nodes, key=lambda state: (state.due, state.node)):
         if now > state.due:
             continue
         node = state.node
@@ -25,7 +23,7 @@ def answers(trace: Trace, game: Game, now: int) -> list[Action]:
         given = leaf_of(trace, place) if node.is_leaf else children_of(trace, place)
         found.append(
             Action(
-                key=f"answer:{game.claim_id.hex()}:{node.key(game.claim_id).hex()[:16]}",
+                key=f"answer:{game.claim_id.hex()}:{place_name(node)}",
                 contract="GraphProof",
                 function=function,
                 args=(game.claim_id, node, given),

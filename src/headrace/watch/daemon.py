@@ -16,6 +16,7 @@ from headrace.graph.trace import Trace
 from headrace.terms.words import claim_id as claim_id_of
 from headrace.watch.checks import Checker, Report, Unchecked
 from headrace.watch.decide import Move, Step, Verdict, Watched, decide
+from headrace.watch.large_claims import LargeClaims
 from headrace.watch.published import published_trace
 from headrace.watch.record import WatchRecord
 
@@ -49,11 +50,19 @@ class _Open:
 class WatchDaemon:
     """Watches every claim whose model and input the store has."""
 
-    def __init__(self, context: Context, record: WatchRecord, *, demand_fee: int) -> None:
-        """`demand_fee` is FaultProof's, in token units."""
+    def __init__(
+        self,
+        context: Context,
+        record: WatchRecord,
+        *,
+        demand_fee: int,
+        large: LargeClaims | None = None,
+    ) -> None:
+        """`demand_fee` is FaultProof's, in token units; `large` watches what GraphProof judges."""
         self._context = context
         self._record = record
         self._fee = demand_fee
+        self._large = large
         self._checker = Checker(context.store)
         self._bench: Bench[bytes, Report] = Bench(PLACES)
         self._open: dict[bytes, _Open] = {}
@@ -66,6 +75,8 @@ class WatchDaemon:
         moves = decide([self._watched(claim_id) for claim_id in self._open], view.now)
         actions = [action for move in moves if (action := self._do(move, view)) is not None]
         actions += self._fees()
+        if self._large is not None:
+            actions += self._large.moves(view)
         if actions:
             self._context.perform(actions, view)
 

@@ -8,6 +8,7 @@ from headrace.daemon.loop import Stop
 from headrace.daemon.program import Tick, serve
 from headrace.settings import Settings
 from headrace.watch.daemon import WatchDaemon
+from headrace.watch.large_claims import LargeClaims
 from headrace.watch.record import WatchRecord
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,10 @@ def run_watch(settings: Settings, *, stop: Stop | None = None, key: Key | None =
         )
         fee = int(context.fault_proof.read("DEMAND_FEE"))
         log.info("watching", extra={"account": context.address, "demand_fee": fee})
-        return WatchDaemon(context, record, demand_fee=fee).tick
+        large = None
+        if context.graph_proof is not None:
+            node_fee = context.graph_proof.demand_fee()
+            large = LargeClaims(context, record, context.graph_proof, demand_fee=node_fee)
+        return WatchDaemon(context, record, demand_fee=fee, large=large).tick
 
     serve("watch", settings, make, stop=stop, key=key)
