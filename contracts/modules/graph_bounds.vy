@@ -57,16 +57,7 @@ _FOLDS: constant(uint256) = 1 << 10 | 1 << 11 | 1 << 14 | 1 << 15
 _SAME_SIZE: constant(uint256) = 1 << 4 | 1 << 15 | 1 << 17 | 1 << 18 | 1 << 19
 # How many fields of `extra` each opcode uses, 4 bits each.
 _FIELDS: constant(uint256) = (
-    3 << 8
-    | 4 << 12
-    | 2 << 16
-    | 1 << 20
-    | 2 << 24
-    | 5 << 28
-    | 1 << 44
-    | 1 << 52
-    | 1 << 64
-    | 6 << 76
+    3 << 8 | 4 << 12 | 2 << 16 | 1 << 20 | 2 << 24 | 5 << 28 | 1 << 44 | 1 << 52 | 1 << 64 | 6 << 76
 )
 
 _OFFSET: constant(uint256) = 2**31
@@ -151,10 +142,10 @@ def _check_post(op: IGraphRules.Operator, kind: uint256) -> bool:
     assert (
         unsafe_sub(_OFFSET, half) <= low and low <= high and high < unsafe_add(_OFFSET, half)
     ), "models: bad clamp"
-    flag: uint256 = (op.post >> 184) & 255
+    mode: uint256 = (op.post >> 184) & 255
     word: uint256 = op.post & (2**184 - 1)
-    if flag != 0:
-        assert flag == 1 and kind & _PER_COLUMN != 0, "models: bad per_column"
+    if mode != 0:
+        assert mode == 1 and kind & _PER_COLUMN != 0, "models: bad per_column"
         assert word == 0, "models: word is not wanted"
         return True
     assert op.opcode != MATMUL, "models: matmul needs words"
