@@ -163,7 +163,7 @@ def test_at_its_cap_a_transaction_waits_and_somebody_is_told_before_the_deadline
         assert [r.message for r in caplog.records if r.levelno >= logging.ERROR] == []
         assert "stuck at the fee cap" in caplog.messages or highest > 2 * GWEI
         for _ in range(4):
-            bench.anvil.rpc("evm_increaseTime", 60)
+            bench.wait(60)
             bench.base_fee(70 * GWEI)
             bench.mine()
             sender.settle()

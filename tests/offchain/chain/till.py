@@ -76,6 +76,11 @@ class Bench:
     def mine(self, blocks: int = 1) -> None:
         self.anvil.rpc("anvil_mine", hex(blocks))
 
+    def wait(self, seconds: int) -> None:
+        """The next block is so much later than the last one."""
+        later = self.rpc.head().timestamp + seconds
+        self.anvil.rpc("evm_setNextBlockTimestamp", later)
+
     def base_fee(self, wei: int) -> None:
         """Of the next block."""
         self.anvil.rpc("anvil_setNextBlockBaseFeePerGas", hex(wei))
@@ -92,6 +97,8 @@ class Bench:
 @pytest.fixture(scope="module")
 def anvil() -> Iterator[Anvil]:
     node = Anvil("--no-mining", "--chain-id", str(CHAIN_ID))
+    # Else blocks of the same second have the same time.
+    node.rpc("anvil_setBlockTimestampInterval", 1)
     yield node
     node.stop()
 
