@@ -4,11 +4,12 @@ import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from headrace.chain.views import Model
+from headrace.chain.contract import Contract
 from headrace.cli.names import as_id
 from headrace.cli.rows import SUFFIXES, read_rows
 from headrace.cli.session import Session
 from headrace.errors import Rejected, UsageError
+from headrace.formats import input_form
 from headrace.input_forms import InputForm, SmallInput
 from headrace.store.errors import BlobError, MissingBlob
 from headrace.terms import eip712
@@ -31,15 +32,16 @@ class Input:
 @dataclass(frozen=True, slots=True)
 class Draft:
     """
-    What a job file comes to: `terms` with no input in them, and its `inputs`. `model` is what the
-    verifier knows of the model. `drawn_at` is the time of the block it was drawn up at.
+    What a job file comes to: `terms` with no input in them, and its `inputs`. `levels` is in how
+    many moves a withheld byte is forced out. `drawn_at` is the time of the block it was drawn up
+    at.
     """
 
     path: Path
     file: JobFile
     terms: Terms
     inputs: tuple[Input, ...]
-    model: Model
+    levels: int
     drawn_at: int
 
     @property
@@ -50,7 +52,16 @@ class Draft:
     @property
     def delay(self) -> int:
         """D, the bound on a claim's whole delay, in seconds."""
-        return FaultProofSettings.unpack(self.terms.settings).delay
+        return FaultProofSettings.unpack(self.terms.settings).delay_over(self.levels)
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Who judges work of a model: the verifier, what inputs it takes, and its `levels`."""
+
+    verifier: Contract
+    form: InputForm
+    levels: int
 
 
 class _Drawing:
@@ -74,16 +85,26 @@ class _Drawing:
             raise self.wrong("model", f"{written!r} is no program id and no name here; {hint}")
         return program
 
-    def model(self, program: bytes) -> Model:
+    def judge(self, program: bytes) -> Judge:
+        """Who judges work of a model, wherever it is registered."""
+        session = self._session
         try:
-            model = self._session.fault_proof.model_of(program)
+            small = session.fault_proof.model_of(program)
         except Rejected as error:
             if error.reason != "model: not registered":
                 raise
-            model = None
-        if model is None:
+            small = None
+        if small is not None:
+            return Judge(session.fault_proof, SmallInput(small.input_width), 1)
+        large = session.graph_models.model_of(program) if session.has_graphs else None
+        if large is None:
             raise self.wrong("model", "nobody has registered it: run `headrace model add FILE`")
-        return model
+        # The chain keeps only hashes of a large model: what its inputs are is in its package.
+        try:
+            model = session.store.get_model(program)
+        except BlobError as error:
+            raise self.wrong("model", f"its package is needed here: {error}") from None
+        return Judge(session.graph_proof, input_form(model), large.levels)
 
     def input(self, written: str, form: InputForm, file: JobFile) -> Input:
         store = self._session.store
@@ -131,9 +152,8 @@ def draw(session: Session, path: Path, requester: str) -> Draft:
     drawing = _Drawing(session, path)
     file = read_job(drawing.text, str(path), session.catalogue)
     program = drawing.program(file.model)
-    model = drawing.model(program)
-    form = SmallInput(model.input_width)
-    inputs = tuple(drawing.input(each, form, file) for each in file.inputs)
+    judge = drawing.judge(program)
+    inputs = tuple(drawing.input(each, judge.form, file) for each in file.inputs)
     if len({each.id for each in inputs}) != len(inputs):
         raise drawing.wrong("input", "the same input is listed twice")
     if len(inputs) > eip712.MAX_BATCH:
@@ -144,7 +164,7 @@ def draw(session: Session, path: Path, requester: str) -> Draft:
     try:
         terms = file.terms(
             requester=requester,
-            verifier=session.fault_proof.address,
+            verifier=judge.verifier.address,
             program=program,
             input_id=ZERO_HASH,
             units=inputs[0].units,
@@ -157,5 +177,5 @@ def draw(session: Session, path: Path, requester: str) -> Draft:
         raise JobFileError(str(path), 1, "", str(error)) from None
     check_form(terms, int(session.rules.read("ATTEMPT_MAX")))
     # The verifier itself says whether it can judge such a job.
-    session.fault_proof.read("quote", program, terms.units, terms.settings, terms.price_cap)
-    return Draft(path, file, terms, inputs, model, now)
+    judge.verifier.read("quote", program, terms.units, terms.settings, terms.price_cap)
+    return Draft(path, file, terms, inputs, judge.levels, now)
