@@ -153,6 +153,7 @@ class Context:
             step = self.follower.step()
             self.observer.stepped(step, self.follower.final, self.follower.counters)
             self._touched_jobs |= self.jobs.follow(step, self.db, self.escrow.address)
+            self.observer.folded(step, self.jobs.live, self.db)
             self._touched_claims |= self.disputes.follow(step, self.db, self.fault_proof.address)
             if self.graph_proof is not None:
                 self._touched_claims |= self.games.follow(step, self.db, self.graph_proof.address)

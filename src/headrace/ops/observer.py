@@ -6,7 +6,7 @@ outbox looked after, a round's actions made. All times but `lag_seconds` are cha
 
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from headrace.chain.abi import Log
 from headrace.chain.contracts import JobEscrow
@@ -17,6 +17,7 @@ from headrace.chain.rules import FaultProof
 from headrace.daemon.actions import Action, Performed
 from headrace.ops.health import LOOP, Health
 from headrace.ops.metrics import Metrics
+from headrace.ops.tracing import History, JobTracer
 
 # Actions that have not been due for this many seconds of chain time are forgotten.
 _FORGET = 3_600
@@ -36,11 +37,13 @@ class Observer:
         metrics: Metrics | None = None,
         health: Health | None = None,
         *,
+        tracer: JobTracer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Without `metrics` and `health` it has its own, which nobody reads."""
         self.metrics = metrics or Metrics("none")
         self.health = health or Health()
+        self._tracer = tracer
         self._clock = clock
         self._names = event_names()
         self._cursor: int | None = None
@@ -76,6 +79,11 @@ class Observer:
             self._names.get(log.topics[0], "unknown") if log.topics else "unknown" for log in logs
         )
 
+    def folded(self, step: Step, live: Collection[bytes], history: History) -> None:
+        """The jobs of a step were folded; `live` are those in which somebody has a move."""
+        if self._tracer is not None:
+            self._tracer.followed(step, live, history)
+
     def at_head(self, timestamp: int) -> None:
         """All that the node knows has been read; `timestamp` is the head's."""
         self._head_at = self._clock()
@@ -85,7 +93,7 @@ class Observer:
 
     # ---- transactions
 
-    def settled(self, changed: Iterable[Tx], outbox: Outbox) -> None:
+    def settled(self, changed: Sequence[Tx], outbox: Outbox) -> None:
         """The outbox was looked after: `changed` are in another state than before."""
         metrics = self.metrics
         for tx in changed:
@@ -93,6 +101,9 @@ class Observer:
                 metrics.tx.labels(tx.what, tx.state).inc()
                 metrics.gas_spent.labels(tx.what).inc(tx.fee)
         pending = [tx for tx in outbox.unsettled() if tx.is_pending]
+        if self._tracer is not None:
+            self._tracer.settled(changed)
+            self._tracer.sent(pending)
         metrics.tx_inflight.set(len(pending))
         counts = {tx.id: len(outbox.attempts(tx.id)) for tx in pending}
         for tx_id, count in counts.items():
@@ -121,6 +132,8 @@ class Observer:
         gauge.clear()
         for (what, state), count in counts.items():
             gauge.labels(what, state).set(count)
+        if self._tracer is not None:
+            self._tracer.sent(performed.sent)
         for action in actions:
             self._due_since.setdefault(action.key, now)
         due = {action.key for action in actions if states.get(action.key) != "done"}

@@ -12,6 +12,7 @@ from headrace.ops.metrics import Metrics
 from headrace.ops.notify import notify
 from headrace.ops.observer import Observer
 from headrace.ops.server import HealthServer
+from headrace.ops.tracing import open_tracer
 from headrace.ops.watchdog import Watchdog
 from headrace.settings import Settings
 
@@ -33,7 +34,8 @@ class Operations:
         self._settings = settings
         self.metrics = Metrics(name)
         self.health = Health(stale={"lag": settings.lag_seconds, "contracts": 2 * CODE_EVERY})
-        self.observer = Observer(self.metrics, self.health)
+        self._tracer = open_tracer(name)
+        self.observer = Observer(self.metrics, self.health, tracer=self._tracer)
         self._server: HealthServer | None = None
         self._watchdog: Watchdog | None = None
 
@@ -60,6 +62,8 @@ class Operations:
         self.health.unwatch(LOOP)
         if self._watchdog is not None:
             self._watchdog.stop()
+        if self._tracer is not None:
+            self._tracer.close()
         if self._server is not None:
             self._server.close()
 
