@@ -63,7 +63,8 @@ class Proxy:
                     self.close_connection = True
                     return
                 status, headers, body = reply
-                self.send_response(status)
+                # Without a date of its own: a fault may set one.
+                self.send_response_only(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
