@@ -194,16 +194,18 @@ class Learned:
         return Shape(self.model, self.units)
 
     def learn_children(self, node: GameNode, children: Sequence[bytes]) -> None:
-        """Take the answer to a demand of a node; ValueError unless they fold to its hash."""
-        if len(children) != FANOUT or fold(children) != hash_of(self, node):
+        """Take the answer to a demand of a node; ValueError unless they fold to its known hash."""
+        known = self._known(*self.shape.quad(node))
+        if len(children) != FANOUT or known is None or fold(children) != known:
             raise ValueError("these aren't the children of that node")
         if node.remaining == 0:
             raise ValueError("the node has no children")
         self._children[node] = tuple(children)
 
     def learn_leaf(self, node: GameNode, data: bytes) -> None:
-        """Take the answer to a demand of a leaf; ValueError unless its hash is the node's."""
-        if not self.shape.is_leaf(node) or keccak(PREFIX + data) != hash_of(self, node):
+        """Take the answer to a demand of a leaf; ValueError unless it hashes to the known node."""
+        known = self._known(*self.shape.quad(node))
+        if not self.shape.is_leaf(node) or keccak(PREFIX + data) != known:
             raise ValueError("these aren't the bytes of that leaf")
         self._leaves[node.operator, node.place] = data
 
