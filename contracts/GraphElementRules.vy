@@ -12,6 +12,7 @@
 @custom:kill Has no switch.
 """
 
+from interfaces import IGraphModels
 from interfaces import IGraphRules
 
 from contracts.modules import graph_cases
@@ -46,16 +47,16 @@ _MAX_SMALL: constant(uint256) = 514
 _MAX_TABLE_ROW: constant(uint256) = 16_384
 
 # The registry of models.
-MODELS: public(immutable(address))
+MODELS: public(immutable(IGraphModels))
 
 
 @deploy
-def __init__(models: address):
+def __init__(models: IGraphModels):
     """
     @notice Fix the registry for the contract's life.
     @param models The registry of models.
     """
-    assert models != empty(address), "graph: elements without models"
+    assert models.address != empty(address), "graph: elements without models"
     MODELS = models
 
 
@@ -100,9 +101,6 @@ def prove(claim: IGraphRules.ClaimRef, proof: IGraphRules.Proof) -> IGraphRules.
         )
         end = place.end
 
-    if opcode == graph_cases.ARGMAX:
-        return self._judge_witness(proof.operator.a, proof.column, values)
-
     start: uint256 = end
     constant_leaf: Leaf = self._constant_leaf(proof.operator, proof.row, proof.column, values[1])
     if constant_leaf.count == 0:
@@ -129,6 +127,8 @@ def prove(claim: IGraphRules.ClaimRef, proof: IGraphRules.Proof) -> IGraphRules.
             ),
             proof.operator.constants,
         )
+    if opcode == graph_cases.ARGMAX:
+        return self._judge_witness(proof.operator.a, proof.column, values)
     # What of the constant leaf counts. SAFETY: the output's leaf, 32 bytes at least, lies before it.
     number: uint256 = 0
     if opcode == graph_cases.GATHER or opcode == graph_cases.ADD:

@@ -12,6 +12,7 @@
 @custom:kill Has no switch.
 """
 
+from interfaces import IGraphModels
 from interfaces import IGraphRules
 
 from contracts.modules import graph_cases
@@ -23,16 +24,16 @@ _MAX_PREIMAGE: constant(uint256) = 2_049
 _NODE: constant(uint256) = 32
 
 # The registry of models.
-MODELS: public(immutable(address))
+MODELS: public(immutable(IGraphModels))
 
 
 @deploy
-def __init__(models: address):
+def __init__(models: IGraphModels):
     """
     @notice Fix the registry for the contract's life.
     @param models The registry of models.
     """
-    assert models != empty(address), "graph: form without models"
+    assert models.address != empty(address), "graph: form without models"
     MODELS = models
 
 

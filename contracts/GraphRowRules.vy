@@ -12,6 +12,7 @@
 @custom:kill Has no switch.
 """
 
+from interfaces import IGraphModels
 from interfaces import IGraphRules
 
 from contracts.modules import graph_cases
@@ -47,16 +48,16 @@ _MAX_SPLIT: constant(uint256) = 16
 _WORD: constant(uint256) = 32
 
 # The registry of models.
-MODELS: public(immutable(address))
+MODELS: public(immutable(IGraphModels))
 
 
 @deploy
-def __init__(models: address):
+def __init__(models: IGraphModels):
     """
     @notice Fix the registry for the contract's life.
     @param models The registry of models.
     """
-    assert models != empty(address), "graph: rows without models"
+    assert models.address != empty(address), "graph: rows without models"
     MODELS = models
 
 

@@ -16,6 +16,7 @@
 @custom:kill Has no switch.
 """
 
+from interfaces import IGraphModels
 from interfaces import IGraphRules
 
 implements: IGraphRules
@@ -26,7 +27,7 @@ from contracts.modules import quads
 from contracts.modules import views
 
 # The registry of models.
-MODELS: public(immutable(address))
+MODELS: public(immutable(IGraphModels))
 # The rules of operators that read rows, those of operators that read elements, and those of form.
 ROW_RULES: public(immutable(address))
 ELEMENT_RULES: public(immutable(address))
@@ -34,7 +35,7 @@ FORM_RULES: public(immutable(address))
 
 
 @deploy
-def __init__(models: address, row_rules: address, element_rules: address, form_rules: address):
+def __init__(models: IGraphModels, row_rules: address, element_rules: address, form_rules: address):
     """
     @notice Fix the parts for the contract's life.
     @param models The registry of models.
@@ -42,7 +43,7 @@ def __init__(models: address, row_rules: address, element_rules: address, form_r
     @param element_rules GraphElementRules, on the same registry.
     @param form_rules GraphFormRules, on the same registry.
     """
-    assert models != empty(address), "graph: models is zero"
+    assert models.address != empty(address), "graph: models is zero"
     assert row_rules != empty(address), "graph: row_rules is zero"
     assert element_rules != empty(address), "graph: element_rules is zero"
     assert form_rules != empty(address), "graph: form_rules is zero"

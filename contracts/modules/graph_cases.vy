@@ -12,6 +12,7 @@
 from contracts.modules import merkle
 from contracts.modules import quads
 from contracts.modules import views
+from interfaces import IGraphModels
 from interfaces import IGraphRules
 
 ELEMENT: constant(uint256) = 1
@@ -45,11 +46,10 @@ STAT: constant(uint256) = 1
 TABLE: constant(uint256) = 2
 
 _M32: constant(uint256) = 2**32 - 1
+_M16: constant(uint256) = 2**16 - 1
+# Places in a model's head.
 _HEAD_OP_COUNT: constant(uint256) = 48
-
-
-interface Models:
-    def facts(program: bytes32) -> (bytes32, uint256): view
+_HEAD_MAX_UNITS: constant(uint256) = 24
 
 
 struct Facts:
@@ -61,18 +61,21 @@ struct Facts:
 @internal
 @view
 def _facts(
-    models: address, program: bytes32, input_id: bytes32, w7: uint256, commitment: bytes32
+    models: IGraphModels, program: bytes32, input_id: bytes32, w7: uint256, commitment: bytes32
 ) -> Facts:
     """
     @dev The shape of a claim's trees, by the model that its terms name and their units.
     """
     facts: Facts = empty(Facts)
     head: uint256 = 0
-    facts.graph_root, head = staticcall Models(models).facts(program)
+    facts.graph_root, head = staticcall models.facts(program)
     assert head != 0, "graph: unknown model"
     facts.op_count = head >> _HEAD_OP_COUNT
+    units: uint256 = (w7 >> 160) & _M32
+    # Then no tree is deeper than the registry saw to.
+    assert 0 < units and units <= (head >> _HEAD_MAX_UNITS) & _M16, "graph: bad units"
     facts.shape = views.Shape(
-        units=(w7 >> 160) & _M32,
+        units=units,
         op_depth=quads._depth_of(facts.op_count),
         input_id=input_id,
         commitment=commitment,
