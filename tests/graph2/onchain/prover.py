@@ -184,7 +184,7 @@ class Claimed:
 
     def row(self, view: View, row: int) -> bytes:
         """The opening of a whole row."""
-        split, _, pack = shape_of(view)
+        split = shape_of(view)[0]
         if split == 1:
             return self.leaf(view, row, 0)
         data = b"".join(self.leaves[view.tensor][row * split : (row + 1) * split])

@@ -8,7 +8,7 @@ from headrace.graph2.check import Judgement
 from headrace.graph2.opcodes import Opcode
 from tests.graph2.onchain.court import Court, twin
 from tests.graph2.onchain.prover import ELEMENT, WITNESS, Claimed, Proof
-from tests.graph2.random_graphs import case_of, random_case
+from tests.graph2.random_graphs import case_of
 
 MOST = 24
 """Elements of an operator that are tried."""
