@@ -16,7 +16,7 @@ CALL_GAS = 30_000_000
 
 @dataclass
 class Court:
-    """The four contracts of the rules, before a registry that takes every model."""
+    """The four contracts of the rules, before a registry of models that wants no mirrors."""
 
     chain: Chain
     models: Contract
@@ -26,15 +26,15 @@ class Court:
     @classmethod
     def of(cls, chain: Chain) -> "Court":
         """Deploy everything."""
-        models = chain.deploy("MockGraphModels")
+        models = chain.deploy("GraphModels", 0)
         names = "GraphRowRules", "GraphElementRules", "GraphFormRules"
         parts = tuple(chain.deploy(name, models) for name in names)
         return cls(chain, models, chain.deploy("GraphRules", models, *parts), parts)
 
     def register(self, model: Model) -> None:
         """Make a model known."""
-        head = model.op_count << 48 | model.levels << 40 | model.max_units << 24
-        self.models.put(model.program, model.graph_root, head)
+        given = model.input.word
+        self.models.register_model(model.descriptors, given, model.max_units, bytes(32))
 
     def judge(self, claim: Claimed, proofs: Sequence[Proof], **changes: Any) -> list[Any]:
         """A Judgement, or the reason of a revert, for each proof."""
