@@ -23,6 +23,8 @@ _URL = re.compile(
 )
 # What every record has: anything else came in through `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# An action's key says which job it is about: whoever looks for a job finds its lines by one field.
+_JOB_IN_ACTION = re.compile(r"[a-z_]+:([0-9a-f]{64})(?::|$)")
 _LOUD = ("urllib3", "web3", "eth_account", "asyncio")
 # What is shorter than this strikes out noise, and protects nothing.
 _LEAST_SECRET = 4
@@ -60,6 +62,8 @@ class JsonFormatter(logging.Formatter):
         for key, value in vars(record).items():
             if key not in _STANDARD:
                 line[self._clean(key)] = self._plain(value)
+        if "job" not in line and (found := _JOB_IN_ACTION.match(str(line.get("action")))):
+            line["job"] = f"0x{found[1]}"
         if record.exc_info:
             line["trace"] = self._clean(self.formatException(record.exc_info))
         return _encodable(json.dumps(line, ensure_ascii=False))

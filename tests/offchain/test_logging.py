@@ -71,6 +71,14 @@ def test_a_line_has_what_it_was_given(out: io.StringIO):
     }
 
 
+def test_a_line_about_an_action_names_its_job(out: io.StringIO):
+    job = "ab" * 32
+    log.info("sent", extra={"action": f"match:{job}:1"})
+    log.info("sent", extra={"action": f"match:{job}:1", "job": b"\x01"})
+    log.info("sent", extra={"action": "sweep:0xab"})
+    assert [line.get("job") for line in lines(out)] == [f"0x{job}", "0x01", None]
+
+
 @pytest.mark.parametrize("secret", [*SECRETS, URL])
 @pytest.mark.parametrize(
     "way",

@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
+from headrace.cli.app import cli
 from headrace.ops.metrics import Metrics
 from headrace.ops.watchdog import EXIT_CODE
 from headrace.settings import Settings
@@ -183,3 +185,44 @@ def test_the_unit_is_one_that_a_parser_reads():
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(UNIT.read_text())
     assert parser.sections() == ["Unit", "Service", "Install"]
+
+
+# ---- the runbook
+
+
+def test_the_runbook_names_settings_that_exist():
+    names = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields}
+    named = set(re.findall(r"\bHEADRACE_[A-Z_]+\b", RUNBOOK))
+    assert named
+    assert named <= names
+
+
+def test_the_runbook_types_commands_that_exist():
+    commands = set(re.findall(r"`[^`]*?\bhr ([a-z]+(?: [a-z]+)?)", RUNBOOK))
+    assert {"keeper doctor", "keeper release"} <= commands
+    for command in commands:
+        context: click.Command = cli
+        for word in command.split():
+            if isinstance(context, click.Group):
+                found = context.get_command(click.Context(context), word)
+                assert found is not None, command
+                context = found
+
+
+def test_the_runbook_looks_for_lines_that_are_logged():
+    source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    said = set(re.findall(r'\.say=="([^"]+)"', RUNBOOK)) - {"reverted", "sent"}
+    assert said
+    for words in said:
+        assert f'"{words}"' in source, words
+
+
+def test_the_runbook_looks_for_metrics_that_exist():
+    known = Metrics("keeper").names()
+    named = set(re.findall(r"\b(headrace_[a-z_]+)\b", RUNBOOK))
+    assert named <= known
+
+
+def test_the_runbook_links_to_sections_that_exist():
+    anchors = {title.lower().replace(" ", "-") for title in re.findall(r"^## (.+)$", RUNBOOK, re.M)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", RUNBOOK)) <= anchors
