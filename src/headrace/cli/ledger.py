@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from headrace.chain.abi import Event, Log
+from headrace.chain.contract import Contract
 from headrace.chain.db import ChainDb
 from headrace.chain.follower import Follower
 from headrace.chain.jobs import Job, JobBook
@@ -17,6 +18,7 @@ from headrace.cli.names import as_id
 from headrace.cli.session import Session
 from headrace.cli.show import hexed
 from headrace.daemon.disputes import Case, DisputeBook
+from headrace.daemon.games import Game, GameBook
 from headrace.errors import UsageError
 from headrace.market.book import OpenJob
 from headrace.market.postings import BadPosting, read_bid
@@ -33,6 +35,7 @@ class Ledger:
     head: Header
     jobs: JobBook
     disputes: DisputeBook
+    games: GameBook
     providers: list[str]
     models: dict[bytes, bytes]  # program -> the card of its first registration
     _session: Session
@@ -94,6 +97,11 @@ class Ledger:
             return None
         return self.disputes.cases.get(claim_id(job.id, number or job.attempt, record.provider))
 
+    def dispute(self, job: Job) -> Case | Game | None:
+        """What has been moved against a job's running claim, whoever judges it."""
+        game = None if job.claim_id is None else self.games.games.get(job.claim_id)
+        return self.case(job) if game is None else game
+
     def events(self, job_id: bytes) -> list[Event]:
         """What JobEscrow has logged about a job, in order."""
         if not self._by_job:
@@ -111,7 +119,9 @@ def read_ledger(session: Session) -> Ledger:
     with session.step("reading the chain"):
         db = _open(session)
         try:
-            contracts = (session.escrow, session.fault_proof, session.registry)
+            contracts: list[Contract] = [session.escrow, session.fault_proof, session.registry]
+            if session.has_graphs:
+                contracts += [session.graph_proof, session.graph_models]
             addresses = [contract.address for contract in contracts]
             follower = Follower(session.rpc, db, addresses, start=deployment.start_block)
             while not (step := follower.step()).is_caught_up:
@@ -122,10 +132,14 @@ def read_ledger(session: Session) -> Ledger:
         jobs, disputes = JobBook(), DisputeBook()
         jobs.fold(log for log in logs if log.address == session.escrow.address)
         disputes.fold(log for log in logs if log.address == session.fault_proof.address)
+        games = GameBook()
+        if session.has_graphs:
+            games.fold(log for log in logs if log.address == session.graph_proof.address)
         return Ledger(
             head=step.head,
             jobs=jobs,
             disputes=disputes,
+            games=games,
             providers=_providers(session, logs),
             models=_models(session, logs),
             _session=session,
@@ -162,10 +176,14 @@ def _providers(session: Session, logs: list[Log]) -> list[str]:
 
 
 def _models(session: Session, logs: list[Log]) -> dict[bytes, bytes]:
-    kind = session.fault_proof.abi().events["ModelRegistered"]
+    registries: list[Contract] = [session.fault_proof]
+    if session.has_graphs:
+        registries.append(session.graph_models)
     found: dict[bytes, bytes] = {}
-    for log in logs:
-        if log.address == session.fault_proof.address and log.topics[:1] == (kind.topic,):
-            args = kind.decode(log).args
-            found.setdefault(bytes(args["program"]), bytes(args["card_id"]))
+    for registry in registries:
+        kind = registry.abi().events["ModelRegistered"]
+        for log in logs:
+            if log.address == registry.address and log.topics[:1] == (kind.topic,):
+                args = kind.decode(log).args
+                found.setdefault(bytes(args["program"]), bytes(args["card_id"]))
     return found

@@ -39,7 +39,7 @@ def result(session: Session, job: str, out: Path | None, wait: int | None) -> An
     ledger, found = _wait(session, job, wait)
     commitment = found.commitment
     if found.state not in (JobState.CLAIMED, JobState.CONTESTED, JobState.FINAL):
-        sentence = story.in_words(found, ledger.case(found), ledger.now)
+        sentence = story.in_words(found, ledger.dispute(found), ledger.now)
         raise Rejected(f"there is no result: {sentence}")
     if commitment is None:
         raise Rejected("there is no result")
@@ -76,9 +76,9 @@ def _standing(session: Session, ledger: Ledger, job: Job) -> str:
     delay_max = int(session.escrow.read("DELAY_MAX"))
     found = story.moves(
         job,
-        ledger.case(job),
+        ledger.dispute(job),
         ledger.now,
-        fault_proof=session.fault_proof.address,
+        verifiers=session.verifiers,
         delay_max=delay_max,
     )
     deadline = story.next_deadline(found, ledger.now)

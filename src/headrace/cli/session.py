@@ -29,6 +29,7 @@ from headrace.chain.rules import FaultProof, MatchRules
 from headrace.chain.sender import Receipt, Sender
 from headrace.cli.names import Names
 from headrace.cli.show import Money
+from headrace.cli.story import Verifiers
 from headrace.daemon.context import outbox_path
 from headrace.errors import Rejected, UsageError
 from headrace.settings import Settings, read_secret
@@ -36,6 +37,7 @@ from headrace.store.blobs import BlobStore
 from headrace.store.board import Board
 from headrace.terms.eip712 import Domain
 from headrace.terms.jobfile import Catalogue
+from headrace.terms.words import Terms
 
 _TIMEOUT = 180.0
 
@@ -158,6 +160,19 @@ class Session:
     def graph_proof(self) -> GraphProof:
         """The verifier of version 2. UsageError where it isn't deployed."""
         return GraphProof(self.rpc, self._deployed("GraphProof"))
+
+    @property
+    def verifiers(self) -> Verifiers:
+        """The addresses of the verifiers of policy `exact`."""
+        large = self.graph_proof.address if self.has_graphs else None
+        return Verifiers(self.fault_proof.address, large)
+
+    def levels_of(self, terms: Terms) -> int:
+        """In how many moves a withheld byte of a job's claim is forced out."""
+        if terms.verifier != self.verifiers.large:
+            return 1
+        model = self.graph_models.model_of(terms.program)
+        return 1 if model is None else model.levels
 
     @property
     def has_graphs(self) -> bool:

@@ -87,15 +87,13 @@ def _listed(session: Session, ledger: Ledger, account: str | None) -> Answer:
 
 
 def _one(session: Session, ledger: Ledger, job: Job) -> Answer:
-    now, case = ledger.now, ledger.case(job)
+    now, case = ledger.now, ledger.dispute(job)
     delay_max = int(session.escrow.read("DELAY_MAX"))
-    found = story.moves(
-        job, case, now, fault_proof=session.fault_proof.address, delay_max=delay_max
-    )
+    found = story.moves(job, case, now, verifiers=session.verifiers, delay_max=delay_max)
     deadline = story.next_deadline(found, now)
     settings = FaultProofSettings.unpack(job.terms.settings)
     sentence = story.in_words(job, case, now)
-    latest = money.latest_end(job.terms, settings.delay)
+    latest = money.latest_end(job.terms, settings.delay_over(session.levels_of(job.terms)))
     lines = fields(
         [
             ("job", hexed(job.id)),

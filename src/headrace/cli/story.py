@@ -6,6 +6,7 @@ from headrace.chain.jobs import Attempt, Job
 from headrace.chain.views import JobState
 from headrace.cli.show import Money, moment, short, when
 from headrace.daemon.disputes import Case
+from headrace.daemon.games import Game
 from headrace.terms.words import FaultProofSettings, Record, Terms
 
 # Seconds after the longest delay from which a claim whose verifier answers nothing may be undone.
@@ -38,6 +39,14 @@ class Move:
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class Verifiers:
+    """The addresses of FaultProof and, where it is deployed, GraphProof."""
+
+    small: str
+    large: str | None = None
+
+
 def state_name(job: Job, now: int) -> str:
     """The state as people call it; open jobs that can't be matched any more say so."""
     if job.state == JobState.OPEN:
@@ -49,7 +58,7 @@ def state_name(job: Job, now: int) -> str:
     return job.state.name.lower()
 
 
-def in_words(job: Job, case: Case | None, now: int) -> str:
+def in_words(job: Job, case: Case | Game | None, now: int) -> str:
     """One sentence on where the job stands."""
     record = job.record
     if job.state == JobState.OPEN:
@@ -63,7 +72,11 @@ def in_words(job: Job, case: Case | None, now: int) -> str:
     if job.state == JobState.MATCHED and record is not None:
         late = "" if now <= job.claim_until else ", and is late"
         return f"{record.provider} works on it{late}"
-    if job.state.is_claimed:
+    if job.state.is_claimed and isinstance(case, Game):
+        if case.open_nodes:
+            return "there is a result, and part of its trace is demanded"
+        return "there is a result, and its trace is being looked into"
+    if job.state.is_claimed and not isinstance(case, Game):
         if case is not None and case.is_demanded:
             return "there is a result, and its trace is demanded"
         if case is not None and case.publisher is not None:
@@ -84,7 +97,7 @@ def _expired(job: Job) -> str:
 
 
 def moves(
-    job: Job, case: Case | None, now: int, *, fault_proof: str, delay_max: int
+    job: Job, case: Case | Game | None, now: int, *, verifiers: Verifiers, delay_max: int
 ) -> tuple[Move, ...]:
     """
     What may be done about a live job from `now` on, the next thing first. `delay_max` is the
@@ -103,7 +116,7 @@ def moves(
         return ()
     if job.state == JobState.MATCHED:
         return _running(job, record, now)
-    return _claimed(job, record, case, now, fault_proof, delay_max)
+    return _claimed(job, record, case, now, verifiers, delay_max)
 
 
 def _running(job: Job, record: Record, now: int) -> tuple[Move, ...]:
@@ -116,31 +129,66 @@ def _running(job: Job, record: Record, now: int) -> tuple[Move, ...]:
 
 
 def _claimed(
-    job: Job, record: Record, case: Case | None, now: int, fault_proof: str, delay_max: int
+    job: Job,
+    record: Record,
+    case: Case | Game | None,
+    now: int,
+    verifiers: Verifiers,
+    delay_max: int,
 ) -> tuple[Move, ...]:
-    end = job.claimed_at + record.window
-    found: list[Move] = []
-    if record.verifier != fault_proof:
-        found = [Move("anyone", "finalise it, once its verifier agrees", end + 1)]
-    elif case is not None and case.refuter is not None:
-        found = [Move("anyone", "carry out the verdict: the claim falls")]
-    elif case is not None and case.is_demanded:
-        found = [
-            Move("anyone who has it", "publish the trace", 0, case.due),
-            Move("anyone", "convict the claim by silence", case.due + 1),
-        ]
+    if record.verifier == verifiers.large:
+        found = _in_game(job, record, case if isinstance(case, Game) else None)
+    elif record.verifier == verifiers.small:
+        found = _in_dispute(job, record, case if isinstance(case, Case) else None)
     else:
-        if case is not None:
-            end = job.claimed_at + FaultProofSettings.unpack(record.settings).delay
-        found = [
-            Move("anyone", "prove a wrong element", 0, end),
-            Move("anyone", "finalise it: the provider is paid", end + 1),
-        ]
-        if case is None:
-            found.insert(1, Move("anyone", "demand its trace, for a fee", 0, end))
+        end = job.claimed_at + record.window
+        found = [Move("anyone", "finalise it, once its verifier agrees", end + 1)]
     void = job.claimed_at + delay_max + VOID_GRACE + 1
     found.append(Move("anyone", "undo the claim if its verifier fails", void))
     return tuple(move for move in found if not move.until or now <= move.until)
+
+
+def _in_dispute(job: Job, record: Record, case: Case | None) -> list[Move]:
+    """What FaultProof allows."""
+    end = job.claimed_at + record.window
+    if case is not None and case.refuter is not None:
+        return [Move("anyone", "carry out the verdict: the claim falls")]
+    if case is not None and case.is_demanded:
+        return [
+            Move("anyone who has it", "publish the trace", 0, case.due),
+            Move("anyone", "convict the claim by silence", case.due + 1),
+        ]
+    if case is not None:
+        end = job.claimed_at + FaultProofSettings.unpack(record.settings).delay
+    found = [
+        Move("anyone", "prove a wrong element", 0, end),
+        Move("anyone", "finalise it: the provider is paid", end + 1),
+    ]
+    if case is None:
+        found.insert(1, Move("anyone", "demand its trace, for a fee", 0, end))
+    return found
+
+
+def _in_game(job: Job, record: Record, game: Game | None) -> list[Move]:
+    """What GraphProof allows."""
+    settings = FaultProofSettings.unpack(record.settings)
+    depth = 0 if game is None else game.depth
+    end = job.claimed_at + settings.delay_over(depth)
+    if game is not None and game.refuter is not None:
+        return [Move("anyone", "carry out the verdict: the claim falls")]
+    found = []
+    for state in () if game is None else game.open_nodes:
+        what = f"level {state.node.level} of the trace"
+        found += [
+            Move("anyone who has it", f"answer the demand of {what}", 0, state.due),
+            Move("anyone", f"convict the claim by silence on {what}", state.due + 1),
+        ]
+    found.append(Move("anyone", "prove a wrong element", 0, end))
+    if game is None:
+        found.append(Move("anyone", "demand its trace, level by level, for fees", 0, end))
+    if game is None or not game.open_nodes:
+        found.append(Move("anyone", "finalise it: the provider is paid", end + 1))
+    return found
 
 
 def next_deadline(found: tuple[Move, ...], now: int) -> int | None:

@@ -1,7 +1,7 @@
 """What the verifiers of policy `exact` answer when they are asked for a quote.
 
-The same as `FaultProof.quote` and `GraphProof.quote`, so that a keeper can price every job under every offer without a
-call.
+The same as `FaultProof.quote` and `GraphProof.quote`, so that a keeper can price every job under
+every offer without a call.
 """
 
 from dataclasses import dataclass

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.chain.graph_rules import Node
 from headrace.chain.jobs import Attempt, Job
 from headrace.chain.views import JobState
 from headrace.cli import hints, story
@@ -15,6 +16,7 @@ from headrace.cli.answer import plain
 from headrace.cli.local import PARAMETERS, example_images, example_model
 from headrace.cli.show import Money, moment, percent, span, table, when
 from headrace.daemon.disputes import Case
+from headrace.daemon.games import Game, NodeState
 from headrace.errors import UsageError
 from headrace.graph.trace import run
 from headrace.terms.requirement import PROVIDER_BITS, REQUESTER_BITS
@@ -177,7 +179,7 @@ def what(found: tuple[story.Move, ...]) -> list[tuple[str, int, int]]:
 
 
 def moves(made: Job, now: int, case: Case | None = None) -> tuple[story.Move, ...]:
-    return story.moves(made, case, now, fault_proof=C, delay_max=500)
+    return story.moves(made, case, now, verifiers=story.Verifiers(C), delay_max=500)
 
 
 def test_an_open_job_and_its_edges() -> None:
@@ -252,7 +254,9 @@ def test_a_published_trace() -> None:
 
 
 def test_another_verifier_is_not_explained() -> None:
-    found = story.moves(job(JobState.CLAIMED), None, 255, fault_proof=A, delay_max=500)
+    found = story.moves(
+        job(JobState.CLAIMED), None, 255, verifiers=story.Verifiers(A), delay_max=500
+    )
     assert what(found)[0] == ("finalise it", 261, 0)
 
 
@@ -295,3 +299,52 @@ def test_the_local_parameters_are_those_of_the_repository() -> None:
     for model in mine.pop("gpu_models"):  # type: ignore[attr-defined]
         assert known[model["name"]] == model["vram_gib"]
     assert mine == file
+
+
+# ---- a claim that GraphProof judges
+
+
+def game(*states: NodeState) -> Game:
+    return Game(b"c" * 32, nodes=states)
+
+
+def node_state(level: int, due: int, answerer: str | None = None) -> NodeState:
+    return NodeState(Node(level, 300, 0, 2 - level, 0, 0, bytes(32)), A, due, answerer)
+
+
+def large_moves(case: Game | None, now: int) -> list[str]:
+    made = job(JobState.CONTESTED if case else JobState.CLAIMED)
+    found = story.moves(made, case, now, verifiers=story.Verifiers(A, C), delay_max=500)
+    return [move.what for move in found]
+
+
+def test_a_large_claim_that_nobody_moved_against() -> None:
+    assert large_moves(None, 205) == [
+        "prove a wrong element",
+        "demand its trace, level by level, for fees",
+        "finalise it: the provider is paid",
+        "undo the claim if its verifier fails",
+    ]
+
+
+def test_an_open_demand_is_answered_or_convicts() -> None:
+    assert large_moves(game(node_state(0, 220)), 215) == [
+        "answer the demand of level 0 of the trace",
+        "convict the claim by silence on level 0 of the trace",
+        "prove a wrong element",
+        "undo the claim if its verifier fails",
+    ]
+    # Past due there is no answer any more, and no end but the verdict.
+    assert "answer the demand of level 0 of the trace" not in large_moves(
+        game(node_state(0, 220)), 221
+    )
+    assert "finalise it: the provider is paid" not in large_moves(game(node_state(0, 220)), 221)
+
+
+def test_an_answered_demand_keeps_the_claim_open_for_one_level_more() -> None:
+    answered = game(node_state(0, 220, answerer=B))
+    made = job(JobState.CONTESTED)
+    found = story.moves(made, answered, 215, verifiers=story.Verifiers(A, C), delay_max=500)
+    final = next(move for move in found if move.what.startswith("finalise"))
+    settings = FaultProofSettings.unpack(SETTINGS)
+    assert final.since == made.claimed_at + settings.delay_over(1) + 1
