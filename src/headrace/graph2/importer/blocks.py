@@ -12,7 +12,7 @@ from headrace.graph2.importer.fixed import LEVELS, Floats, fixed_point, offset_p
 from headrace.graph2.importer.smooth import Real
 from headrace.graph2.model import GraphBuilder
 from headrace.graph2.operators import MAX_BIAS, Params
-from headrace.graph2.views import View
+from headrace.graph2.views import MAX_WIDTH, View
 
 WORD = (1 << 15) - 1
 """Greatest int16."""
@@ -21,9 +21,9 @@ ROOM = 1.25
 """How far past the calibrated range an int16 reaches before it saturates."""
 
 _MEAN_BITS = 8
-_SQUARES_ROOM = 8
+_SQUARES_ROOM = 4
 _NORM_BITS = 20
-_NORM_POWER = 40
+_NORM_POWER = 36
 _CHANCE_POWER = 45
 _CHANCE_BITS = 20
 _MULT_SHIFT = 14
@@ -59,7 +59,8 @@ def layer_norm(
     `deviation` is the greatest root of a row's summed squares around its mean that calibration saw;
     rows up to `_SQUARES_ROOM` times its square are exact, beyond that the root saturates.
     """
-    width, fold = x.view.width, x.view.rows
+    width = x.view.width
+    fold = x.view.rows if x.view.rows <= MAX_WIDTH else 1
     mult, shift = fixed_point((1 << _MEAN_BITS) / width)
     mean = graph.add(builders.rowsum(x.view, Params.of(mult, shift), fold=fold))
     centred = graph.add(

@@ -21,13 +21,18 @@ _BATCH = 32
 
 
 def calibration_sentences() -> list[str]:
-    """The sentences that scales are measured on; none is in `evaluation_sentences`."""
+    """The sentences that scales are measured on; none is in the other lists."""
     return (DATA / "calibration.txt").read_text(encoding="utf-8").splitlines()
 
 
 def evaluation_sentences() -> list[str]:
-    """The sentences that accuracy is measured on, and nothing else."""
+    """The sentences that accuracy is measured on, and nothing else; each has one of like meaning."""
     return (DATA / "evaluation.txt").read_text(encoding="utf-8").splitlines()
+
+
+def other_sentences() -> list[str]:
+    """Sentences without one of like meaning: a search finds them only by mistake."""
+    return (DATA / "others.txt").read_text(encoding="utf-8").splitlines()
 
 
 @dataclass(frozen=True, eq=False)

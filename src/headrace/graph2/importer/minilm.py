@@ -15,7 +15,7 @@ from headrace.graph2.importer import blocks
 from headrace.graph2.importer.calibrate import Ranges
 from headrace.graph2.importer.fixed import LEVELS, fixed_point, grid, params, scale
 from headrace.graph2.importer.minilm_float import HEADS, HIDDEN, LAYERS, POSITIONS, Array, Weights
-from headrace.graph2.importer.smooth import ALPHA, Real, dense, narrow, smooth
+from headrace.graph2.importer.smooth import Real, copies, dense, narrow, smooth
 from headrace.graph2.model import GraphBuilder, Model
 from headrace.graph2.operators import MAX_BIAS, Params
 from headrace.graph2.views import View
@@ -24,7 +24,14 @@ EMBEDDING_ONE = 1 << 15
 """What 1 is in an embedding of the result."""
 
 LENGTHS = (16, 32, 64, 128)
-MAX_UNITS = 64
+MAX_UNITS = 32
+
+EXTRA_CHANNELS = 32
+"""Copies of channels between the two dense layers of the feed-forward part."""
+
+ALPHA, ALPHA_OUTER, ALPHA_INNER = 0.9, 0.8, 1.0
+"""SmoothQuant's strength for attention, before the feed-forward part, and inside it: chosen on the
+calibration sentences."""
 
 _LEAST = 1e-6
 _POOL_POWER = 24
@@ -44,7 +51,6 @@ def build(
     *,
     length: int = 32,
     layers: int = LAYERS,
-    alpha: float = ALPHA,
     max_units: int = MAX_UNITS,
 ) -> Encoder:
     """Build the encoder of sentences up to `length` tokens from its first `layers` layers.
@@ -56,7 +62,7 @@ def build(
     if not 1 <= layers <= LAYERS:
         raise ModelError(f"MiniLM has 1 to {LAYERS} layers, not {layers}")
     graph = GraphBuilder(1, length, 2)
-    build_ = _Builder(graph, weights, ranges, alpha, length)
+    build_ = _Builder(graph, weights, ranges, length)
     x = build_.embeddings()
     ends = []
     for layer in range(layers):
@@ -68,12 +74,11 @@ def build(
 
 class _Builder:
     def __init__(
-        self, graph: GraphBuilder, weights: Weights, ranges: Ranges, alpha: float, length: int
+        self, graph: GraphBuilder, weights: Weights, ranges: Ranges, length: int
     ) -> None:
         self.graph = graph
         self.weights = weights
         self.ranges = ranges
-        self.alpha = alpha
         self.length = length
         self.mask: View = graph.add(builders.affine(graph.input, lo=0, hi=1))
 
@@ -121,25 +126,22 @@ class _Builder:
         here, p = f"{layer}.", f"encoder.layer.{layer}."
         mixed = self.attention(layer, x)
         total = self.unit(here + "sum1", here + "out1")
-        y = self.residual(x, mixed, p + "attention.output.dense", total)
+        mixed = self.dense(mixed, p + "attention.output.dense", total, 2)
+        y = blocks.add(self.graph, x, mixed, total)
         y = self.norm(y, p + "attention.output.LayerNorm.", here + "sum1", here + "y")
-        active = self.inner(layer, y)
         total = self.unit(here + "sum2", here + "out2")
-        end = self.residual(y, active, p + "output.dense", total)
+        end = blocks.add(self.graph, y, self.feed_forward(layer, y, total), total)
         return self.norm(end, p + "output.LayerNorm.", here + "sum2", here + "end")
 
     def dense(self, x: Real, name: str, unit: float | Array, size: int) -> Real:
         weights, bias = self.weights[name + ".weight"], self.weights[name + ".bias"]
         return dense(self.graph, x, weights, bias, unit, size=size)
 
-    def residual(self, x: Real, mixed: Real, name: str, unit: float) -> Real:
-        return blocks.add(self.graph, x, self.dense(mixed, name, unit, 2), unit)
-
     def attention(self, layer: int, x: Real) -> Real:
         here, p = f"{layer}.", f"encoder.layer.{layer}.attention."
         names = [p + "self." + part for part in ("query", "key", "value")]
         together = np.concatenate([self.weights[name + ".weight"] for name in names])
-        steps = smooth(together, self.ranges.channels(here + "x"), self.alpha)
+        steps = smooth(together, self.ranges.channels(here + "x"), ALPHA)
         small = narrow(self.graph, x, steps)
         # one factor for all products of a query's step and a key's, whatever the channel
         reach_q = np.maximum(self.ranges.channels(here + "q"), _LEAST)
@@ -151,7 +153,7 @@ class _Builder:
         key = self.dense(small, names[1], product / unit_q, 1)
         value = self.dense(small, names[2], unit_v, 1)
         out = self.weights[p + "output.dense.weight"]
-        unit = smooth(out, self.ranges.channels(here + "c"), self.alpha)
+        unit = smooth(out, self.ranges.channels(here + "c"), ALPHA)
         return blocks.attention(
             self.graph,
             query,
@@ -164,24 +166,25 @@ class _Builder:
             heads=HEADS,
         )
 
-    def inner(self, layer: int, y: Real) -> Real:
+    def feed_forward(self, layer: int, y: Real, unit: float) -> Real:
+        """Dense, GELU, dense. Channels with outliers stand several times between the two."""
         here, p = f"{layer}.", f"encoder.layer.{layer}."
-        first = p + "intermediate.dense"
-        steps = smooth(
-            self.weights[first + ".weight"], self.ranges.channels(here + "y"), self.alpha
-        )
-        small = narrow(self.graph, y, steps)
-        hidden = self.dense(small, first, self.unit(here + "h"), 2)
-        return self.gelu(layer, hidden)
-
-    def gelu(self, layer: int, hidden: Real) -> Real:
-        here = f"{layer}."
-        second = self.weights[f"encoder.layer.{layer}.output.dense.weight"]
+        first, second = p + "intermediate.dense", p + "output.dense"
+        heavy = self.weights[second + ".weight"].astype(np.float64)
+        steps = smooth(heavy, self.ranges.channels(here + "g"), ALPHA_INNER)
+        count = copies(heavy * steps, EXTRA_CHANNELS)
+        steps, heavy = np.repeat(steps, count), np.repeat(heavy / count, count, axis=1)
+        light = np.repeat(self.weights[first + ".weight"], count, axis=0)
+        reach = self.ranges.channels(here + "y")
+        small = narrow(self.graph, y, smooth(light, reach, ALPHA_OUTER))
+        bias = np.repeat(self.weights[first + ".bias"], count)
+        hidden = dense(self.graph, small, light, bias, self.unit(here + "h"), size=2)
         between = self.unit(here + "g")
         entries = blocks.gelu_table(float(hidden.unit), between)
         active = Real(self.graph.add(builders.lut16(hidden.view, entries)), between)
-        steps = smooth(second, self.ranges.channels(here + "g"), self.alpha)
-        return narrow(self.graph, active, steps)
+        packed = narrow(self.graph, active, steps)
+        bias = self.weights[second + ".bias"]
+        return dense(self.graph, packed, heavy, bias, unit, size=2)
 
     def pooled(self, x: Real, layers: int) -> Real:
         """The mean over the sentence's tokens, brought to length 1."""

@@ -13,9 +13,6 @@ from headrace.graph2.views import View
 
 Array = npt.NDArray[Any]
 
-ALPHA = 0.9
-"""How much of a channel's range the weights take over; 0 is none, 1 is all of it."""
-
 _LEAST = 1e-5
 
 
@@ -27,8 +24,10 @@ class Real:
     unit: float | Floats
 
 
-def smooth(weights: Array, greatest: Floats, alpha: float = ALPHA) -> Floats:
+def smooth(weights: Array, greatest: Floats, alpha: float) -> Floats:
     """Return what one int8 step of each input channel is worth, (width_in,).
+
+    `alpha` is how much of a channel's range the weights take over: 0 is none, 1 is all of it.
 
     `weights` (width_out, width_in) of every layer that reads the input, `greatest` (width_in,) the
     magnitudes that the channels reach.
@@ -38,6 +37,26 @@ def smooth(weights: Array, greatest: Floats, alpha: float = ALPHA) -> Floats:
     # `power` may differ in its last bit between machines; the grid takes that away
     balance = grid(reached**alpha / heavy ** (1 - alpha))
     return grid(balance * (reached / balance).max() / LEVELS)
+
+
+def copies(scaled: Array, extra: int) -> npt.NDArray[np.int64]:
+    """Return how often each input channel is to stand, (width_in,), `extra` more than once in all.
+
+    `scaled` (width_out, width_in) are weights times the channels' steps. A row's greatest weight
+    fixes the row's step; a channel that stands n times has an n-th of its weights, so rows that one
+    channel dominates get finer steps (outlier channel splitting).
+    """
+    count = np.ones(scaled.shape[1], dtype=np.int64)
+    size = np.abs(scaled)
+    rows = np.arange(len(size))
+    for _ in range(extra if scaled.shape[1] > 1 else 0):
+        shared = size / count
+        two = np.partition(shared, -2, axis=1)[:, -2:]
+        first = shared.argmax(axis=1)
+        after = np.maximum(two[:, 0], size[rows, first] / (count[first] + 1))
+        gain = np.bincount(first, two[:, 1] ** 2 - after**2, minlength=scaled.shape[1])
+        count[gain.argmax()] += 1
+    return count
 
 
 def dense(
