@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -83,26 +83,44 @@ def plain_hashes(rows: Bytes, prefix: bytes) -> Bytes:
     return np.frombuffer(digests, dtype=np.uint8).reshape(len(rows), HASH_BYTES)
 
 
-def tree_levels(leaves: Bytes, depth: int, zeros: Bytes) -> list[Bytes]:
-    """Return the levels of a tree of four children over (n, 32) leaf hashes, from them to the root.
+def tree_levels(hashes: Bytes, depth: int, zeros: Bytes) -> list[Bytes]:
+    """Return the levels of a tree of four children over (n, 32) hashes, from them to the root.
 
     `zeros[l]` stands for the children that a node of level l + 1 has too few.
     """
-    kernel = kernel_for(len(leaves))
+    kernel = kernel_for(len(hashes))
     if kernel is None:
-        return _plain_levels(leaves, depth, zeros)
-    counts = [len(leaves)]
-    starts = [0]
+        return _plain_levels(hashes, depth, zeros)
+    nodes, levels = _room(len(hashes), depth)
+    nodes[: len(hashes)] = np.ascontiguousarray(hashes).view(np.uint64)
+    kernel.levels_into(nodes, len(hashes), depth, zeros.view(np.uint64))
+    return levels
+
+
+def leaf_levels(leaves: Bytes, depth: int, zeros: Bytes) -> list[Bytes]:
+    """Return the levels of a tree over leaves of (n, leaf_bytes), as `tree_levels`."""
+    count = len(leaves)
+    kernel = kernel_for(count)
+    if kernel is None:
+        return _plain_levels(hash_leaves(leaves), depth, zeros)
+    nodes, levels = _room(count, depth)
+    _run(kernel.leaves_into, np.ascontiguousarray(leaves).view(np.uint64), nodes[:count])
+    kernel.levels_into(nodes, count, depth, zeros.view(np.uint64))
+    return levels
+
+
+def _room(count: int, depth: int) -> tuple[npt.NDArray[np.uint64], list[Bytes]]:
+    """An array for all nodes of a tree, each level filled up to whole fours, and its levels."""
+    spans = []
+    start = 0
     for _ in range(depth):
-        counts.append(-(-counts[-1] // 4))
-        starts.append(starts[-1] + 4 * counts[-1])
-    nodes = np.empty((starts[-1] + counts[-1], HASH_BYTES // _WORD), dtype=np.uint64)
-    nodes[: len(leaves)] = np.ascontiguousarray(leaves).view(np.uint64)
-    kernel.levels_into(
-        nodes, np.array(starts), np.array(counts), np.ascontiguousarray(zeros).view(np.uint64)
-    )
+        above = -(-count // 4)
+        spans.append((start, start + count))
+        start += 4 * above
+        count = above
+    nodes = np.empty((start + count, HASH_BYTES // _WORD), dtype=np.uint64)
     plain = nodes.view(np.uint8)
-    return [plain[start : start + count] for start, count in zip(starts, counts, strict=True)]
+    return nodes, [plain[first:last] for first, last in (*spans, (start, start + count))]
 
 
 def _plain_levels(leaves: Bytes, depth: int, zeros: Bytes) -> list[Bytes]:
@@ -120,17 +138,22 @@ def _hash(rows: Bytes, *, as_nodes: bool) -> Bytes:
     kernel = kernel_for(count) if length and length % _WORD == 0 else None
     if kernel is None:
         return plain_hashes(rows, b"" if as_nodes else PREFIX)
-    into = kernel.nodes_into if as_nodes else kernel.leaves_into
     words = np.ascontiguousarray(rows).view(np.uint64)
     out = np.empty((count, HASH_BYTES // _WORD), dtype=np.uint64)
+    _run(kernel.nodes_into if as_nodes else kernel.leaves_into, words, out)
+    return out.view(np.uint8)
+
+
+def _run(into: Callable[..., None], words: Any, out: Any) -> None:
+    """Call a kernel, on several threads if that pays."""
+    count = len(words)
     shares = min(_THREADS, -(-count // _SHARE))
     if shares < 2:
         into(words, out)
-    else:
-        cuts = [count * share // shares for share in range(shares + 1)]
-        parts = [slice(first, last) for first, last in pairwise(cuts)]
-        running = [_threads().submit(into, words[part], out[part]) for part in parts[1:]]
-        into(words[parts[0]], out[parts[0]])
-        for one in running:
-            one.result()
-    return out.view(np.uint8)
+        return
+    cuts = [count * share // shares for share in range(shares + 1)]
+    parts = [slice(first, last) for first, last in pairwise(cuts)]
+    running = [_threads().submit(into, words[part], out[part]) for part in parts[1:]]
+    into(words[parts[0]], out[parts[0]])
+    for one in running:
+        one.result()

@@ -198,17 +198,20 @@ leaves_into = _compiled(_leaves)
 nodes_into = _compiled(_nodes)
 
 
-def _levels(nodes: Any, starts: Any, counts: Any, zeros: Any) -> None:
-    """Compute a tree in `nodes`, (all, 4) uint64: `counts[l]` nodes of level l from `starts[l]` on.
+def _levels(nodes: Any, count: int, depth: int, zeros: Any) -> None:
+    """Compute a tree in `nodes`, (all, 4) uint64, from its `count` leaves' hashes at the start.
 
-    Level 0 is there already; each level but the last has room for its zero subtrees, `zeros[l]`.
+    Each level is followed by what it lacks to whole fours: zero subtrees, `zeros[l]`.
     """
-    for level in range(len(counts) - 1):
-        first, count, above = starts[level], counts[level], counts[level + 1]
-        for at in range(first + count, first + 4 * above):
+    first = 0
+    for level in range(depth):
+        above = (count + 3) // 4
+        following = first + 4 * above
+        for at in range(first + count, following):
             nodes[at, :] = zeros[level, :]
-        fours = nodes[first : first + 4 * above].reshape((above, 16))
-        nodes_into(fours, nodes[starts[level + 1] : starts[level + 1] + above])
+        fours = nodes[first:following].reshape((above, 16))
+        nodes_into(fours, nodes[following : following + above])
+        first, count = following, above
 
 
 levels_into = _compiled(_levels)

@@ -60,6 +60,15 @@ class Quads:
             above = batches.hash_nodes(below.reshape(-1, CHILDREN * HASH_BYTES))
             self._levels.append(self._overridden(level + 1, above))
 
+    @classmethod
+    def of_leaves(cls, leaves: Bytes) -> "Quads":
+        """Return the tree over leaves of (n, leaf_bytes), hashed with their prefix."""
+        made = cls.__new__(cls)
+        made.depth = 2 * height(len(leaves))
+        made._overrides = {}
+        made._levels = batches.leaf_levels(leaves, made.depth, _ZERO_ROWS)
+        return made
+
     def _overridden(self, level: int, nodes: Bytes) -> Bytes:
         mine = {index: value for (at, index), value in self._overrides.items() if at == level}
         if not mine:
@@ -147,7 +156,7 @@ def climb(node: bytes, index: int, proof: Sequence[bytes]) -> bytes:
 
 def tensor_tree(view: View, tensor: npt.NDArray[Any]) -> Quads:
     """Return the tree over the leaves of a (R, view.width) tensor."""
-    return Quads(batches.hash_leaves(encode(view, tensor)))
+    return Quads.of_leaves(encode(view, tensor))
 
 
 def tensor_root(view: View, tensor: npt.NDArray[Any]) -> bytes:
