@@ -16,11 +16,11 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 WORKERS ?= 2
 STAMPS := .venv/.stamp .venv-lint/.stamp node_modules/.stamp
 
-.PHONY: help setup compile demo test unit lint gas evidence snapshots artifacts fmt clean
+.PHONY: help setup compile demo test unit lint gas bench fuzz-keeper soak evidence snapshots artifacts fmt clean
 
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
 
 
 setup: $(STAMPS) ## Create the environments from the lock files (repeated: nothing to do)
@@ -72,6 +72,15 @@ lint: setup ## ruff, mypy, mamushi, natrix; interfaces, NatSpec, sizes, reasons,
 
 gas: setup ## Gas of every step beside its ceiling; writes snapshots/gas.json
 	@$(PY) -m scripts.gas
+
+bench: setup ## Speed of the daemons beside their goals; writes build/bench.json; ONLY="ingest graph" measures some
+	@$(PY) -m scripts.bench $(ONLY)
+
+fuzz-keeper: setup ## Rounds of reorgs, kills, drops and fee spikes; writes build/fuzz-keeper.json; ROUNDS=1000
+	@$(PY) -m scripts.fuzz --rounds $(or $(ROUNDS),1000)
+
+soak: setup ## Sixteen daemons under faults for MINUTES=30; writes build/soak.json
+	@$(PY) -m scripts.soak --minutes $(or $(MINUTES),30)
 
 evidence: setup ## All figures of this build on flat keys (build/evidence.json); AGAINST=file compares
 	@$(PY) -m scripts.evidence $(if $(AGAINST),--against $(AGAINST))
