@@ -37,8 +37,9 @@ _DONE = {"TaskList.perform": frozenset({"tasks: not open"})}
 @dataclass(frozen=True, slots=True)
 class Config:
     """
-    `keepers` are the addresses that take turns, `stagger_seconds` apart. `dies` kills the process
-    at its first sending, "before" or "after" the node has heard of it.
+    Tasks are looked for from block `start` on. `keepers` are the addresses that take turns,
+    `stagger_seconds` apart. `dies` kills the process at its first sending, "before" or "after" the
+    node has heard of it.
     """
 
     url: str
@@ -46,6 +47,7 @@ class Config:
     tasks: str
     home: str
     secret: str
+    start: int = 0
     keepers: tuple[str, ...] = ()
     stagger_seconds: int = 3
     poll_seconds: float = 0.01
@@ -129,7 +131,11 @@ class Clerk:
         partial.replace(self._home / "seen")
 
     def _due(self, head: Header) -> Sequence[Action]:
-        wanted = {"address": self._config.tasks, "fromBlock": "0x0", "toBlock": hex(head.number)}
+        wanted = {
+            "address": self._config.tasks,
+            "fromBlock": hex(self._config.start),
+            "toBlock": hex(head.number),
+        }
         open_since: dict[int, int] = {}
         for entry in self._rpc.call("eth_getLogs", wanted):
             topic, task = (to_bytes(value, 32) for value in entry["topics"][:2])
