@@ -150,9 +150,7 @@ class Court:
 
     def register(self, model: Model) -> None:
         """Register one more model."""
-        self.models.register_model(
-            model.descriptors, model.input.word, model.max_units, bytes(32)
-        )
+        self.models.register_model(model.descriptors, model.input.word, model.max_units, bytes(32))
 
     def right(self, model: Model | None = None) -> Trace:
         """The right trace."""
@@ -220,9 +218,7 @@ class Court:
     ) -> Receipt:
         """Demand a child."""
         self.fund(demander)
-        return self.proof.demand(
-            *self.arguments(claim, parent, index), sender=demander, **options
-        )
+        return self.proof.demand(*self.arguments(claim, parent, index), sender=demander, **options)
 
     def answer(self, claim: Claim, node: GameNode, **options: Any) -> Receipt:
         """Answer a demand, with children or bytes."""

@@ -29,9 +29,7 @@ def test_the_bytes_of_a_leaf(court: Court, honest: Claim, demander: Account, ans
 
 
 @pytest.mark.parametrize("is_leaf", [False, True])
-def test_until_due(
-    chain: Chain, court: Court, honest: Claim, demander: Account, is_leaf: bool
-):
+def test_until_due(chain: Chain, court: Court, honest: Claim, demander: Account, is_leaf: bool):
     path = honest.path(0, 3)
     court.descend(honest, path if is_leaf else path[:1], demander)
     node = path[-1] if is_leaf else path[0]

@@ -24,9 +24,7 @@ def test_from_the_second_after_due(chain: Chain, court: Court, honest: Claim, de
     court.silence(honest, honest.root, timestamp=due + 1)
 
 
-def test_pays_who_asked_for_that_node(
-    court: Court, false: Claim, demander: Account, chain: Chain
-):
+def test_pays_who_asked_for_that_node(court: Court, false: Claim, demander: Account, chain: Chain):
     """A liar's friend who asked first, or last, takes nothing from who found the silence."""
     friend = chain.accounts[9]
     court.open(false, friend)
@@ -66,9 +64,7 @@ def test_a_forged_case_or_record(court: Court, honest: Claim, demander: Account)
             court.proof.silence(honest.case._replace(**change), node, honest.record)
     # The escrow knows no such claim, so it has no verdict to carry out.
     with reverts("mock: verdict is not FALLS"):
-        court.proof.silence(
-            honest.case, node, (1, *honest.record[1:]), timestamp=due + 1
-        )
+        court.proof.silence(honest.case, node, (1, *honest.record[1:]), timestamp=due + 1)
 
 
 def test_however_late(court: Court, honest: Claim, demander: Account):
