@@ -42,6 +42,8 @@ KEEP = 512
 STEP = 64
 # Blocks after which one is taken for final where the node doesn't say so.
 FINALITY = 64
+# Final blocks that wait for their second reading until it comes before what is new.
+_BACKLOG = 16
 # Logs that a range should bring.
 _AIM = 10_000
 # Polls at which a node may be behind, or of another mind, before another one is asked.
@@ -172,8 +174,16 @@ class Follower:
             return self._back(head, cursor)
         self._waited = 0
         if head.number > cursor.number:
+            # On a chain that brings a block at every poll there is never a quiet moment.
+            is_due = self._recheck.left(self._start, self.final) >= _BACKLOG
+            is_near = head.number - cursor.number <= STEP
+            if is_due and is_near and (step := self._again(head, cursor)) is not None:
+                return step
             return self._forward(head, cursor, final)
-        return self._again(head, cursor, final)
+        if final > self.final:
+            self.final = min(final, cursor.number)
+            self._db.set_note("final", str(self.final))
+        return self._again(head, cursor) or Step(head, cursor.number)
 
     def _final_of(self, head: Header, answer: object) -> int:
         """The last final block; never lower than before, and never above the head."""
@@ -316,19 +326,16 @@ class Follower:
 
     # ---- again
 
-    def _again(self, head: Header, cursor: Cursor, final: int) -> Step:
-        """At the head: read a piece of what has become final for the second time."""
-        if final > self.final:
-            self._db.set_note("final", str(min(final, cursor.number)))
-            self.final = min(final, cursor.number)
+    def _again(self, head: Header, cursor: Cursor) -> Step | None:
+        """Read a piece of what has become final for the second time; None if there was none."""
         try:
             piece = self._recheck.piece(self._start, self.final)
         except (RetryLater, Unreachable, NodeError) as error:
             # The second reading may wait: the head is what the daemon works with.
             log.warning("second reading failed", extra={"why": str(error)})
-            piece = None
+            return None
         if piece is None:
-            return Step(head, cursor.number)
+            return None
         self.counters.audited_blocks += piece.blocks
         self.counters.audit_mismatches += piece.mismatches
         return Step(head, cursor.number, removed=piece.changed)

@@ -49,7 +49,11 @@ class PostgresTables:
         self._schema = schema
         try:
             self._connection = psycopg.connect(
-                url, autocommit=True, connect_timeout=max(1, int(timeout))
+                url,
+                autocommit=True,
+                connect_timeout=max(1, int(timeout)),
+                # Servers made without an encoding give texts as bytes otherwise.
+                client_encoding="utf8",
             )
         except psycopg.OperationalError:
             raise Unreachable(f"no database answers for {self.label}") from None

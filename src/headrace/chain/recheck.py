@@ -46,6 +46,10 @@ class Recheck:
         note = db.note(_NOTE)
         self._done = None if note is None else int(note)
 
+    def left(self, start: int, final: int) -> int:
+        """How many blocks from `start` to `final` were not read again yet."""
+        return final - (start - 1 if self._done is None else self._done)
+
     def piece(self, start: int, final: int) -> Piece | None:
         """
         Read the next blocks from `start` to `final` again; None if all were. RetryLater and

@@ -115,6 +115,12 @@ class FakeRpc(Rpc):
             "baseFeePerGas": "0x1",
         }
 
+    def eth_getBlockReceipts(self, block_hash: str) -> Any:  # noqa: N802
+        if not any(block.hash == block_hash for block in self._known):
+            return None
+        logs = FakeRpc.eth_getLogs(self, {"address": [ADDRESS], "blockHash": block_hash})
+        return [{"blockHash": block_hash, "logs": [log]} for log in logs]
+
     def eth_getLogs(self, wanted: dict[str, Any]) -> Any:  # noqa: N802
         assert wanted["address"] == [ADDRESS]
         if "blockHash" in wanted:
