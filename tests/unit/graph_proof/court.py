@@ -27,7 +27,6 @@ BOUNDS = (10, 1_000, 5, 100)
 
 REQUESTER = 0xAA << 152
 PROVIDER = 0xBB << 152
-PROVIDER_ADDRESS = f"0x{0xBB << 152:040x}"
 CLAIMED, FINAL, REFUTED, EXPIRED, CONTESTED = 3, 4, 5, 6, 8
 """States of a job."""
 PENDING, STANDS, FALLS = 1, 2, 4
@@ -50,6 +49,12 @@ def small_model(steps: int = 3) -> Model:
         weights = rng.integers(-128, 128, (40, 40)).astype(np.int8)
         view = graph.add(ops.matmul(view, weights, Params.of(np.full(40, 2**13), 22)))
     return graph.build(20)
+
+
+def deploy_rules(chain: Chain, models: Contract) -> Contract:
+    """GraphRules and its parts."""
+    names = ("GraphRowRules", "GraphElementRules", "GraphFormRules")
+    return chain.deploy("GraphRules", models, *(chain.deploy(name, models) for name in names))
 
 
 class Case(NamedTuple):
@@ -83,6 +88,11 @@ class Claim:
     def ref(self) -> tuple[Any, ...]:
         """The claim as the contract takes it."""
         return self.terms, self.record, self.commitment
+
+    @property
+    def provider(self) -> str:
+        """Whose claim it is."""
+        return f"0x{self.record[1] >> 96:040x}"
 
     @property
     def shape(self) -> Shape:
@@ -140,9 +150,7 @@ class Court:
         """Deploy everything and register the model."""
         escrow, vault = chain.deploy("MockEscrow"), chain.deploy("MockVault")
         models = chain.deploy("GraphModels", 0)
-        names = ("GraphRowRules", "GraphElementRules", "GraphFormRules")
-        parts = [chain.deploy(name, models) for name in names]
-        rules = chain.deploy("GraphRules", models, *parts)
+        rules = deploy_rules(chain, models)
         proof = chain.deploy("GraphProof", escrow, vault, models, rules, FEE, *BOUNDS)
         court = cls(chain, escrow, vault, models, rules, proof, model, tensor)
         court.register(model)
@@ -239,7 +247,7 @@ class Court:
         return self.proof.settle_demand(
             claim.job_id,
             claim.attempt,
-            PROVIDER_ADDRESS,
+            claim.provider,
             claim.node(node),
             demander,
             answerer,
