@@ -30,7 +30,7 @@ setup: $(STAMPS) ## Create the environments from the lock files (repeated: nothi
 	  "missing: Python 3.11 as '$(PYTHON)': apt install python3.11-venv, brew install python@3.11 or pyenv install 3.11; or say where: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "setup: Python packages (.venv)"
 	@test -x $(PY) || $(PYTHON) -m venv .venv
-	@$(PY) -m pip install $(PIP_FLAGS) --requirement requirements.lock
+	@$(PY) -m pip install $(PIP_FLAGS) --no-deps --requirement requirements.lock
 	@$(PY) -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable . 2> >(grep -v -i warn >&2 || true)
 	@touch $@
 

@@ -1,6 +1,6 @@
 """Layer norm, softmax attention and GELU put together from the format's operators.
 
-Where a rule divides, it is by RECIP of something that is at least 1; where it takes a root, ISQRT's.
+Where a rule divides, it is by RECIP of something that is at least 1.
 """
 
 import math
@@ -87,9 +87,7 @@ def layer_norm(
     drop = _NORM_POWER + cut // 2 - _NORM_BITS
     factor = gamma.astype(np.float64) * math.sqrt(width) / (1 << _NORM_BITS) / unit
     words = offset_params(factor, beta.astype(np.float64) / unit, least=2.0**-_NORM_BITS * 2**-8)
-    made = builders.mul(
-        centred, inverse, words, stat=True, shift=drop, size=2, lo=-WORD, hi=WORD
-    )
+    made = builders.mul(centred, inverse, words, stat=True, shift=drop, size=2, lo=-WORD, hi=WORD)
     return Real(graph.add(made), unit)
 
 
@@ -107,8 +105,8 @@ def attention(
 ) -> Real:
     """Add softmax attention over int8 tensors, as an int8 with `unit` for each column.
 
-    `product` is what one step of a query times one of a key is worth; `reach` the greatest magnitude
-    of a score that calibration saw. Entries where `mask` is 0 weigh nothing.
+    `product` is what one step of a query times one of a key is worth; `reach` the greatest
+    magnitude of a score that calibration saw. Entries where `mask` is 0 weigh nothing.
     """
     seq = mask.width
     channels = query.view.width // heads

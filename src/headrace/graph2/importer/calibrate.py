@@ -26,7 +26,7 @@ def calibration_sentences() -> list[str]:
 
 
 def evaluation_sentences() -> list[str]:
-    """The sentences that accuracy is measured on, and nothing else; each has one of like meaning."""
+    """The sentences that accuracy is measured on; each has one of like meaning among them."""
     return (DATA / "evaluation.txt").read_text(encoding="utf-8").splitlines()
 
 
@@ -77,7 +77,9 @@ def measure(weights: Weights, ids: Ids, layers: int = LAYERS) -> Ranges:
 
         def tap(name: str, value: Array, mask: Array = mask) -> None:
             if value.ndim == 4:
-                pairs = np.broadcast_to(mask[:, None, :, None] & mask[:, None, None, :], value.shape)
+                pairs = np.broadcast_to(
+                    mask[:, None, :, None] & mask[:, None, None, :], value.shape
+                )
                 real = value[pairs].reshape(-1, 1)
             else:
                 real = value[mask] if value.ndim == 3 else value

@@ -16,7 +16,7 @@ MAX_TEXT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """Name, licence, source, hashes of what it was built from, what goes in and comes out, accuracy.
+    """Name, licence, source, what goes in and comes out, hashes of its sources, accuracy.
 
     `sha256` has the hex hash of each file by its name, the tokenizer's included; `tokenizer` is the
     name of that file, "" if the input is no text. `accuracy` has plain numbers and lists of them.

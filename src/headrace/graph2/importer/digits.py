@@ -1,10 +1,9 @@
 """Three small models for scikit-learn's scanned digits: dense, convolutional, and a boosted forest.
 
-Needs the extra `models`. 1,797 images of 8 x 8 pixels from 0 to 16, of which 450 are held out. Trained
-with fixed seeds and one thread: one environment always builds the same models.
+Needs the extra `models`. 1,797 images of 8 x 8 pixels from 0 to 16, of which 450 are held out.
+Trained with fixed seeds and one thread: one environment always builds the same models.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.errors import UsageError
+from headrace.graph2.importer.arrays import Layer, import_layers
 from headrace.graph2.importer.card import Card
 from headrace.graph2.importer.cnn import train_cnn
 from headrace.graph2.importer.forest import Forest, import_forest
-from headrace.graph2.importer.lower import quantise, same_class
-from headrace.graph2.importer.network import Best, Dense, Network, Node, Relu, chain
+from headrace.graph2.importer.lower import Imported, quantise, same_class
 from headrace.graph2.model import Model
 
 Int8 = npt.NDArray[np.int8]
@@ -80,14 +79,16 @@ def build_mlp() -> Classifier:
     network = MLPClassifier(HIDDEN, alpha=1e-3, random_state=SEED)
     with _one_thread():
         for _ in range(EPOCHS):
-            network.partial_fit(
-                images.train * INPUT_UNIT, images.train_labels, classes=range(10)
-            )
-    nodes: list[Callable[[str, tuple[str, ...]], Node]] = []
-    for weights, bias in zip(network.coefs_, network.intercepts_, strict=True):
-        nodes += [_dense(weights.T, bias), Relu]
-    nodes[-1] = Best
-    return _classifier("digits-mlp", "a dense network", chain(1, SIDE * SIDE, nodes))
+            network.partial_fit(images.train * INPUT_UNIT, images.train_labels, classes=range(10))
+    last = len(network.coefs_) - 1
+    layers = [
+        Layer(weights, bias, relu=index < last)
+        for index, (weights, bias) in enumerate(
+            zip(network.coefs_, network.intercepts_, strict=True)
+        )
+    ]
+    imported = import_layers(layers, images.train, INPUT_UNIT)
+    return _classifier("digits-mlp", "a dense network", imported)
 
 
 @lru_cache(maxsize=1)
@@ -96,7 +97,8 @@ def build_cnn() -> Classifier:
     images = load_images()
     with _one_thread():
         network = train_cnn(images.train * INPUT_UNIT, images.train_labels, SIDE, SEED)
-    return _classifier("digits-cnn", "a convolutional network", network)
+    imported = quantise(network, images.train, INPUT_UNIT)
+    return _classifier("digits-cnn", "a convolutional network", imported)
 
 
 @lru_cache(maxsize=1)
@@ -122,16 +124,8 @@ def build_forest() -> Classifier:
     return _finish("digits-forest", "a gradient-boosted forest", imported.model, shares)
 
 
-def _dense(weights: Any, bias: Any) -> Callable[[str, tuple[str, ...]], Node]:
-    def make(name: str, sources: tuple[str, ...]) -> Node:
-        return Dense(name, sources, np.asarray(weights), np.asarray(bias))
-
-    return make
-
-
-def _classifier(name: str, what: str, network: Network) -> Classifier:
+def _classifier(name: str, what: str, imported: Imported) -> Classifier:
     images = load_images()
-    imported = quantise(network, images.train, INPUT_UNIT)
     shares = same_class(imported, images.held_out, images.held_out_labels)
     return _finish(name, what, imported.model, shares)
 

@@ -1,7 +1,7 @@
 """From real factors to the fixed-point words of the format.
 
-Whatever was measured with floats passes through `grid` before anything is built from it, so that the
-last bits of a sum, which differ between machines, don't reach the model.
+Whatever was measured with floats passes through `grid` before anything is built from it, so that
+the last bits of a sum, which differ between machines, don't reach the model.
 """
 
 import math
@@ -88,4 +88,5 @@ def offset_params(factor: npt.ArrayLike, offset: npt.ArrayLike, least: float) ->
 def table(values: npt.ArrayLike, size: int) -> npt.NDArray[Any]:
     """Round to integers of `size` bytes, saturating."""
     high = (1 << (8 * size - 1)) - 1
-    return np.clip(np.rint(np.asarray(values)), -high - 1, high).astype(np.int64)
+    rounded: npt.NDArray[Any] = np.clip(np.rint(np.asarray(values)), -high - 1, high)
+    return rounded.astype(np.int64)

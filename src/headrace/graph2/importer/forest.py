@@ -1,8 +1,8 @@
 """A gradient-boosted forest as four operators: comparisons, paths, votes, the greatest.
 
-Features are int8, so a comparison with a threshold is one with a whole number, and exact. A node is
-1 where the feature is greater; a leaf is 1 where all nodes on its path are as it needs them; a class
-gets the sum of its trees' leaves. Only the leaves' values are rounded.
+Features are int8, so a comparison with a threshold is one with a whole number, and exact. A node
+is 1 where the feature is greater; a leaf is 1 where all nodes on its path are as it needs them; a
+class gets the sum of its trees' leaves. Only the leaves' values are rounded.
 """
 
 import math
@@ -53,8 +53,8 @@ class _Path:
 def import_forest(classifier: Any, features: int, *, max_units: int = 256) -> Forest:
     """Return the model of a fitted GradientBoostingClassifier of at least three classes.
 
-    `features` is the width of its int8 input. Classes must be 0, 1, 2 ... in order. ModelError when it
-    is something else, or too large for the format.
+    `features` is the width of its int8 input. Classes must be 0, 1, 2 ... in order. ModelError when
+    it is something else, or too large for the format.
     """
     groups = len(classifier.classes_)
     if groups < 3 or list(classifier.classes_) != list(range(groups)):
@@ -92,6 +92,18 @@ def _walk(
     _walk(tree, right, (*turns, (number, True)), nodes, paths, group, rate)
 
 
+def _bound(paths: list[_Path], prior: Array) -> float:
+    """The greatest magnitude of a class's votes: each tree gives one of its leaves."""
+    greatest: dict[tuple[int, int], float] = {}
+    for path in paths:
+        tree = (path.group, path.turns[0][0] if path.turns else -1 - len(greatest))
+        greatest[tree] = max(greatest.get(tree, 0.0), abs(path.value))
+    votes = np.abs(prior).astype(np.float64)
+    for (group, _), value in greatest.items():
+        votes[group] += value
+    return float(votes.max())
+
+
 def _graph(
     features: int, nodes: list[tuple[int, int]], paths: list[_Path], prior: Array
 ) -> GraphBuilder:
@@ -114,8 +126,7 @@ def _graph(
     values = np.zeros((len(prior), len(paths)))
     for leaf, path in enumerate(paths):
         values[path.group, leaf] = path.value
-    # each tree gives one leaf, so this bounds every sum
-    bound = float(np.abs(values).sum(axis=1).max() + np.abs(prior).max())
+    bound = _bound(paths, prior)
     votes = dense(
         graph, Real(reached, 1.0), values, prior, float(grid(bound * ROOM / WORD)), size=2
     )

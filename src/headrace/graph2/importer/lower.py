@@ -181,7 +181,10 @@ class _Lowering:
         x = self.widened(x)
         unit = self.unit(node.name, 2)
         nodes = (np.arange(257) - 128) * 256 * float(x.unit)
-        entries = table(node.function(nodes.astype(np.float64)) / unit, 2)
+        reached = node(nodes.astype(np.float64)) / unit
+        if np.isnan(reached).any():
+            raise ModelError(f"{node.name} has no value for some of the numbers it may be asked")
+        entries = table(reached, 2)
         return Real(self.graph.add(builders.lut16(x.view, entries)), unit)
 
     def norm(self, node: Norm, x: Real) -> Real:
@@ -215,5 +218,3 @@ def same_class(imported: Imported, x: Array, labels: Array) -> tuple[float, floa
         float((exact == labels).mean()),
         float((real == exact).mean()),
     )
-
-

@@ -14,7 +14,7 @@ from headrace.graph2 import builders
 from headrace.graph2.importer import blocks
 from headrace.graph2.importer.calibrate import Ranges
 from headrace.graph2.importer.fixed import LEVELS, fixed_point, grid, params, scale
-from headrace.graph2.importer.minilm_float import HEADS, HIDDEN, LAYERS, POSITIONS, Array, Weights
+from headrace.graph2.importer.minilm_float import HEADS, LAYERS, Array, Weights
 from headrace.graph2.importer.smooth import Real, copies, dense, narrow, smooth
 from headrace.graph2.model import GraphBuilder, Model
 from headrace.graph2.operators import MAX_BIAS, Params
@@ -62,20 +62,18 @@ def build(
     if not 1 <= layers <= LAYERS:
         raise ModelError(f"MiniLM has 1 to {LAYERS} layers, not {layers}")
     graph = GraphBuilder(1, length, 2)
-    build_ = _Builder(graph, weights, ranges, length)
-    x = build_.embeddings()
+    builder = _Builder(graph, weights, ranges, length)
+    x = builder.embeddings()
     ends = []
     for layer in range(layers):
-        x = build_.layer(layer, x)
+        x = builder.layer(layer, x)
         ends.append(x)
-    ends.append(build_.pooled(x, layers))
+    ends.append(builder.pooled(x, layers))
     return Encoder(graph.build(max_units), tuple(ends))
 
 
 class _Builder:
-    def __init__(
-        self, graph: GraphBuilder, weights: Weights, ranges: Ranges, length: int
-    ) -> None:
+    def __init__(self, graph: GraphBuilder, weights: Weights, ranges: Ranges, length: int) -> None:
         self.graph = graph
         self.weights = weights
         self.ranges = ranges

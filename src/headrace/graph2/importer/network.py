@@ -1,4 +1,4 @@
-"""A float network as the importer takes it: nodes in order, each a step that the format can express.
+"""A float network as the importer takes it: nodes in order, each a step of the format.
 
 Values go by the names of the nodes that make them, "input" is the network's own. A value is
 (rows * units, width): the rows that belong to one unit stand together, as in the integer graph.
@@ -62,7 +62,7 @@ class Dense(Node):
 
 @dataclass(frozen=True, eq=False)
 class Patches(Node):
-    """The square patches of an image (height, width, channels) that lies in one row: (i, j, channel)."""
+    """The square patches (i, j, channel) of an image (height, width, channels) in one row."""
 
     image: tuple[int, int, int]
     kernel: int
@@ -98,7 +98,8 @@ class Patches(Node):
             for y in spans[0]
             for x in spans[1]
         ]
-        return np.stack(rows, axis=1).reshape(-1, self.kernel**2 * self.image[2])
+        made: Floats = np.stack(rows, axis=1)
+        return made.reshape(-1, self.kernel**2 * self.image[2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +109,9 @@ class Table(Node):
     function: Callable[[Floats], Floats]
 
     def __call__(self, *given: Floats) -> Floats:
-        """The function's values."""
-        return self.function(given[0])
+        """The function's values; not finite where it has none."""
+        with np.errstate(all="ignore"):
+            return self.function(given[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,12 +207,13 @@ class Best(Node):
 
     def __call__(self, *given: Floats) -> Floats:
         """The index."""
-        return given[0].argmax(axis=1).reshape(-1, 1).astype(np.float64)
+        index: npt.NDArray[np.int64] = given[0].argmax(axis=1)
+        return index.reshape(-1, 1).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Nodes in order, the last one's value being the result. ModelError unless they fit together."""
+    """Nodes in order; the last one makes the result. ModelError unless they fit together."""
 
     rows: int
     width: int
@@ -252,7 +255,9 @@ class Network:
         return self.run(x)[self.nodes[-1].name]
 
 
-def chain(rows: int, width: int, nodes: Sequence[Callable[[str, tuple[str, ...]], Node]]) -> Network:
+def chain(
+    rows: int, width: int, nodes: Sequence[Callable[[str, tuple[str, ...]], Node]]
+) -> Network:
     """Return the network in which each node reads the one before; `nodes` make them from names."""
     made: list[Node] = []
     for index, node in enumerate(nodes):

@@ -7,38 +7,24 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from headrace.graph.errors import ModelError
-from headrace.graph2.importer import onnx_reader as reading
 from headrace.graph2.importer.network import Best, Dense, Norm, Patches, Relu, Reshape, Sum, Turn
+from headrace.graph2.importer.onnx_values import (
+    Floats,
+    Function,
+    Value,
+    attribute,
+    constant,
+    integers,
+    only,
+)
 
 if TYPE_CHECKING:
-    from headrace.graph2.importer.onnx_reader import Reader, Value
-
-Floats = npt.NDArray[np.float64]
-Function = Callable[[Floats], Floats]
+    from headrace.graph2.importer.onnx_reader import Reader
 
 
-def _attribute(node: Any, name: str, default: Any) -> Any:
-    from onnx import helper
-
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return helper.get_attribute_value(attribute)
-    return default
-
-
-def _only(node: Any, label: str, **wanted: Any) -> None:
-    """ModelError unless the attributes have these values (the first is ONNX's default)."""
-    for name, (default, *others) in wanted.items():
-        found = _attribute(node, name, default)
-        found = list(found) if isinstance(found, list | tuple) else found
-        if found != default and found not in others:
-            raise ModelError(f"{label}: {name} {found!r} isn't supported")
-
-
-def channels_first(reader: "Reader", value: "Value", label: str) -> "Value":
+def channels_first(reader: "Reader", value: Value, label: str) -> Value:
     """An image whose rows are places, as one row in ONNX's order."""
     channels, height, width = value.dims
     name = value.name
@@ -48,7 +34,7 @@ def channels_first(reader: "Reader", value: "Value", label: str) -> "Value":
     return replace(value, name=name, pixels=False)
 
 
-def _channels_last(reader: "Reader", value: "Value", label: str) -> str:
+def _channels_last(reader: "Reader", value: Value, label: str) -> str:
     """An image as one row, place by place: what patches are taken from."""
     channels, height, width = value.dims
     value = reader.settled(value, label)
@@ -61,20 +47,20 @@ def _channels_last(reader: "Reader", value: "Value", label: str) -> str:
     return reader.add(Reshape(reader.fresh(label), (name,), prod(value.dims)))
 
 
-def _gemm(reader: "Reader", node: Any, label: str) -> "Value":
+def _gemm(reader: "Reader", node: Any, label: str) -> Value:
     value = _rows(reader, node, label)
-    _only(node, label, transA=(0,))
-    weights = reader.constant(node, 1, label) * float(_attribute(node, "alpha", 1.0))
-    if not _attribute(node, "transB", 0):
+    only(node, label, transA=(0,))
+    weights = reader.constant(node, 1, label) * float(attribute(node, "alpha", 1.0))
+    if not attribute(node, "transB", 0):
         weights = weights.T
     bias = np.zeros(len(weights))
     if reader.has(node, 2):
-        given = reader.constant(node, 2, label) * float(_attribute(node, "beta", 1.0))
+        given = reader.constant(node, 2, label) * float(attribute(node, "beta", 1.0))
         bias = _spread(given, len(weights), label)
     return _dense(reader, value, weights, bias, label)
 
 
-def _matmul(reader: "Reader", node: Any, label: str) -> "Value":
+def _matmul(reader: "Reader", node: Any, label: str) -> Value:
     value = _rows(reader, node, label)
     weights = reader.constant(node, 1, label)
     if weights.ndim != 2:
@@ -82,7 +68,7 @@ def _matmul(reader: "Reader", node: Any, label: str) -> "Value":
     return _dense(reader, value, weights.T, np.zeros(weights.shape[1]), label)
 
 
-def _rows(reader: "Reader", node: Any, label: str) -> "Value":
+def _rows(reader: "Reader", node: Any, label: str) -> Value:
     value = reader.plain(reader.value(node, 0, label), label)
     if len(value.dims) > 2:
         raise ModelError(f"{label} reads an image: flatten it first")
@@ -95,16 +81,14 @@ def _spread(values: Floats, width: int, label: str) -> Floats:
     return np.broadcast_to(values.reshape(-1), (width,)).copy()
 
 
-def _dense(
-    reader: "Reader", value: "Value", weights: Floats, bias: Floats, label: str
-) -> "Value":
+def _dense(reader: "Reader", value: Value, weights: Floats, bias: Floats, label: str) -> Value:
     if weights.ndim != 2 or weights.shape[1] != value.dims[-1]:
         raise ModelError(f"{label}: weights {weights.shape[::-1]} for a width of {value.dims[-1]}")
     name = reader.add(Dense(reader.fresh(label), (value.name,), weights, bias))
-    return reading.Value(name, (*value.dims[:-1], len(weights)))
+    return Value(name, (*value.dims[:-1], len(weights)))
 
 
-def _conv(reader: "Reader", node: Any, label: str) -> "Value":
+def _conv(reader: "Reader", node: Any, label: str) -> Value:
     value = reader.value(node, 0, label)
     weights = reader.constant(node, 1, label)
     if len(value.dims) != 3 or weights.ndim != 4:
@@ -112,12 +96,12 @@ def _conv(reader: "Reader", node: Any, label: str) -> "Value":
     out, channels, kernel, other = weights.shape
     if kernel != other or channels != value.dims[0]:
         raise ModelError(f"{label}: a kernel {weights.shape} for {value.dims[0]} channels")
-    pads = set(_attribute(node, "pads", [0]))
-    strides = set(_attribute(node, "strides", [1]))
+    pads = set(attribute(node, "pads", [0]))
+    strides = set(attribute(node, "strides", [1]))
     if len(pads) != 1 or len(strides) != 1:
         raise ModelError(f"{label}: padding or strides differ between sides")
     shape = (list(weights.shape[2:]),)
-    _only(node, label, group=(1,), auto_pad=(b"NOTSET",), dilations=([1, 1],), kernel_shape=shape)
+    only(node, label, group=(1,), auto_pad=(b"NOTSET",), dilations=([1, 1],), kernel_shape=shape)
     _, height, width = value.dims
     row = _channels_last(reader, value, label)
     patches = Patches(
@@ -130,10 +114,10 @@ def _conv(reader: "Reader", node: Any, label: str) -> "Value":
         bias = _spread(reader.constant(node, 2, label), out, label)
     flat = weights.transpose(0, 2, 3, 1).reshape(out, -1)
     name = reader.add(Dense(reader.fresh(label), (name,), flat, bias))
-    return reading.Value(name, (out, down, across), pixels=True)
+    return Value(name, (out, down, across), pixels=True)
 
 
-def _relu(reader: "Reader", node: Any, label: str) -> "Value":
+def _relu(reader: "Reader", node: Any, label: str) -> Value:
     value = reader.value(node, 0, label)
     if value.function is not None:
         return _unary(reader, node, label)
@@ -141,16 +125,16 @@ def _relu(reader: "Reader", node: Any, label: str) -> "Value":
     return replace(value, name=name)
 
 
-def _flatten(reader: "Reader", node: Any, label: str) -> "Value":
-    _only(node, label, axis=(1,))
+def _flatten(reader: "Reader", node: Any, label: str) -> Value:
+    only(node, label, axis=(1,))
     value = reader.plain(reader.value(node, 0, label), label)
     return _flat(reader, value, (prod(value.dims),), label)
 
 
-def _reshape(reader: "Reader", node: Any, label: str) -> "Value":
+def _reshape(reader: "Reader", node: Any, label: str) -> Value:
     value = reader.plain(reader.value(node, 0, label), label)
-    _only(node, label, allowzero=(0,))
-    target = reading.integers(reader.constant(node, 1, label))
+    only(node, label, allowzero=(0,))
+    target = integers(reader.constant(node, 1, label))
     if not 2 <= len(target) <= 4 or target[0] not in (-1, 0, 1):
         raise ModelError(f"{label}: the shape {target} doesn't keep the batch")
     given = (1, *value.dims)
@@ -166,7 +150,7 @@ def _reshape(reader: "Reader", node: Any, label: str) -> "Value":
     return _flat(reader, value, tuple(dims), label)
 
 
-def _flat(reader: "Reader", value: "Value", dims: tuple[int, ...], label: str) -> "Value":
+def _flat(reader: "Reader", value: Value, dims: tuple[int, ...], label: str) -> Value:
     def width(shape: tuple[int, ...]) -> int:
         return prod(shape) if len(shape) == 3 else shape[-1]
 
@@ -176,39 +160,39 @@ def _flat(reader: "Reader", value: "Value", dims: tuple[int, ...], label: str) -
     return replace(value, name=name, dims=dims)
 
 
-def _argmax(reader: "Reader", node: Any, label: str) -> "Value":
+def _argmax(reader: "Reader", node: Any, label: str) -> Value:
     value = reader.plain(reader.value(node, 0, label), label)
-    axis = _attribute(node, "axis", 0)
+    axis = attribute(node, "axis", 0)
     if len(value.dims) > 2 or axis not in (-1, len(value.dims)):
         raise ModelError(f"{label}: only the last dimension's index is offered")
-    _only(node, label, select_last_index=(0,))
+    only(node, label, select_last_index=(0,))
     name = reader.add(Best(reader.fresh(label), (value.name,)))
     return replace(value, name=name, dims=(*value.dims[:-1], 1))
 
 
-def _layer_norm(reader: "Reader", node: Any, label: str) -> "Value":
+def _layer_norm(reader: "Reader", node: Any, label: str) -> Value:
     value = _rows(reader, node, label)
-    _only(node, label, axis=(-1, len(value.dims)))
+    only(node, label, axis=(-1, len(value.dims)))
     width = value.dims[-1]
     gamma = _spread(reader.constant(node, 1, label), width, label)
     beta = np.zeros(width)
     if reader.has(node, 2):
         beta = _spread(reader.constant(node, 2, label), width, label)
-    epsilon = float(_attribute(node, "epsilon", 1e-5))
+    epsilon = float(attribute(node, "epsilon", 1e-5))
     name = reader.add(Norm(reader.fresh(label), (value.name,), gamma, beta, epsilon))
     return replace(value, name=name)
 
 
-def _same(reader: "Reader", node: Any, label: str) -> "Value":
+def _same(reader: "Reader", node: Any, label: str) -> Value:
     return reader.value(node, 0, label)
 
 
 def _constant(reader: "Reader", node: Any, label: str) -> Floats:
-    value = _attribute(node, "value", None)
+    value = attribute(node, "value", None)
     if value is not None:
-        return reading.constant(value, label)
+        return constant(value, label)
     for name in ("value_float", "value_int", "value_floats", "value_ints"):
-        found = _attribute(node, name, None)
+        found = attribute(node, name, None)
         if found is not None:
             return np.asarray(found, dtype=np.float64)
     raise ModelError(f"{label} holds no number")
@@ -219,7 +203,8 @@ def _erf(x: Floats) -> Floats:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return 0.5 * (1 + np.tanh(0.5 * x))
+    made: Floats = 0.5 * (1 + np.tanh(0.5 * x))
+    return made
 
 
 def _gelu(x: Floats) -> Floats:
@@ -244,15 +229,15 @@ _UNARY: dict[str, Function] = {
 }
 
 
-def _unary(reader: "Reader", node: Any, label: str) -> "Value":
+def _unary(reader: "Reader", node: Any, label: str) -> Value:
     value = reader.value(node, 0, label)
     function = _UNARY[node.op_type]
     if node.op_type == "Gelu":
-        _only(node, label, approximate=(b"none", b"tanh"))
-        if _attribute(node, "approximate", b"none") == b"tanh":
+        only(node, label, approximate=(b"none", b"tanh"))
+        if attribute(node, "approximate", b"none") == b"tanh":
             function = _gelu_tanh
     before = value.apply
-    return replace(value, function=lambda x: function(before(x)))
+    return value.then(lambda x: function(before(x)), label, value.cost + 1)
 
 
 _BINARY: dict[str, Callable[[Floats, Floats], Floats]] = {
@@ -264,7 +249,7 @@ _BINARY: dict[str, Callable[[Floats, Floats], Floats]] = {
 }
 
 
-def _binary(reader: "Reader", node: Any, label: str) -> "Value":
+def _binary(reader: "Reader", node: Any, label: str) -> Value:
     """Arithmetic with a number, of one value with itself, a bias, or the sum of two values."""
     if len(node.input) != 2 or not any(name in reader.values for name in node.input):
         raise ModelError(f"{label}: two inputs, one of them a value of the network")
@@ -284,17 +269,18 @@ def _binary(reader: "Reader", node: Any, label: str) -> "Value":
         raise ModelError(f"{label}: a constant of {number.size} elements, not a single number")
     scalar, before = number.reshape(()), value.apply
     if place == 0:
-        return replace(value, function=lambda x: function(before(x), scalar))
-    return replace(value, function=lambda x: function(scalar, before(x)))
+        return value.then(lambda x: function(before(x), scalar), label, value.cost + 1)
+    return value.then(lambda x: function(scalar, before(x)), label, value.cost + 1)
 
 
 def _two(
     reader: "Reader", node: Any, label: str, function: Callable[[Floats, Floats], Floats]
-) -> "Value":
+) -> Value:
     left, right = (reader.value(node, place, label) for place in (0, 1))
     first, second = left.apply, right.apply
     if left.name == right.name and left.dims == right.dims:
-        return replace(left, function=lambda x: function(first(x), second(x)))
+        cost = left.cost + right.cost + 1
+        return left.then(lambda x: function(first(x), second(x)), label, cost)
     if node.op_type != "Add":
         raise ModelError(f"{label} of two values can't be expressed, only their sum")
     left, right = reader.settled(left, label), reader.settled(right, label)
@@ -305,7 +291,7 @@ def _two(
     return replace(left, name=reader.add(Sum(reader.fresh(label), (left.name, right.name))))
 
 
-HANDLERS: dict[str, Callable[["Reader", Any, str], "Value | Floats"]] = {
+HANDLERS: dict[str, Callable[["Reader", Any, str], Value | Floats]] = {
     "Add": _binary,
     "ArgMax": _argmax,
     "Constant": _constant,

@@ -1,12 +1,10 @@
 """ONNX files as float networks: read from hostile bytes, refused with the node's name.
 
 One input, one output, ONNX's own operators, constants inside the file. The first dimension of every
-value is the batch: one unit each. Elementwise arithmetic on one value (GELU written out with Erf, SiLU)
-becomes one table.
+value is the batch: one unit each. Elementwise arithmetic on one value (GELU with Erf, SiLU) becomes one table.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -19,35 +17,14 @@ from headrace.graph2.importer import onnx_nodes as nodes
 from headrace.graph2.importer.fixed import grid
 from headrace.graph2.importer.lower import Imported, quantise
 from headrace.graph2.importer.network import INPUT, Dense, Network, Node, Table
+from headrace.graph2.importer.onnx_values import Value, constant, label_of
 from headrace.graph2.views import MAX_ROWS, MAX_WIDTH
 
 Floats = npt.NDArray[np.float64]
 
 MAX_FILE_BYTES = 1 << 28
-MAX_CONSTANT = 1 << 26
-"""Most elements of one constant."""
-
 MAX_NODES = 4_096
 _OWN_DOMAINS = ("", "ai.onnx")
-
-
-@dataclass(frozen=True, eq=False)
-class Value:
-    """A value while the file is read.
-
-    `name` in the network; `dims` of one unit as ONNX has them; `pixels`: its rows are the places of an
-    image and its columns the channels, which ONNX has the other way round; `function` still to be
-    applied to each element.
-    """
-
-    name: str
-    dims: tuple[int, ...]
-    pixels: bool = False
-    function: Callable[[Floats], Floats] | None = None
-
-    def apply(self, x: Floats) -> Floats:
-        """The pending function's values."""
-        return x if self.function is None else self.function(x)
 
 
 def import_onnx(
@@ -208,30 +185,3 @@ class Reader:
         names = {name for name, other in self.values.items() if other.name == value.name}
         reads = sum(name in names for node in self.graph.node for name in node.input)
         return reads > 1 or self.graph.output[0].name in names
-
-
-def label_of(node: Any) -> str:
-    """How an error calls a node."""
-    return f"node {node.name or node.output[0] if node.output else node.name!r} ({node.op_type})"
-
-
-def constant(tensor: Any, what: str) -> Floats:
-    """Return a constant as floats; ModelError when it lies outside the file or is too large."""
-    from onnx import TensorProto, numpy_helper
-
-    if tensor.data_location == TensorProto.EXTERNAL or len(tensor.external_data):
-        raise ModelError(f"{what} lies outside the file")
-    if any(dim < 0 for dim in tensor.dims) or prod(tensor.dims) > MAX_CONSTANT:
-        raise ModelError(f"{what} has the shape {tuple(tensor.dims)}: too large")
-    try:
-        made = numpy_helper.to_array(tensor)
-    except Exception as error:  # whatever a hostile tensor runs into
-        raise ModelError(f"{what} can't be read") from error
-    if made.dtype.kind not in "fiub" or not np.isfinite(made).all():
-        raise ModelError(f"{what} holds something else than finite numbers")
-    return made.astype(np.float64)
-
-
-def integers(values: Sequence[float] | Floats) -> list[int]:
-    """Whole numbers of a constant."""
-    return [int(value) for value in np.asarray(values).reshape(-1)]

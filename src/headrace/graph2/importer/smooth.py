@@ -69,7 +69,7 @@ def dense(
     size: int,
     relu: bool = False,
 ) -> Real:
-    """Add `x @ weights.T + bias` with `weights` (width_out, width_in) floats; one step is `unit`."""
+    """Add `x @ weights.T + bias`, `weights` (width_out, width_in) floats; a step is `unit`."""
     scaled = weights.astype(np.float64) * np.broadcast_to(x.unit, (weights.shape[1],))
     step = scale(np.abs(scaled).max(axis=1))
     whole = np.rint(scaled / step[:, None]).astype(np.int64)

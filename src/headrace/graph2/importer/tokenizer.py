@@ -32,7 +32,9 @@ class SentenceTokenizer:
         except ImportError as error:
             raise UsageError("texts need tokenizers: install headrace[models]") from error
         if len(data) > MAX_TOKENIZER_BYTES:
-            raise InputError(f"the tokenizer has {len(data)} bytes, more than {MAX_TOKENIZER_BYTES}")
+            raise InputError(
+                f"the tokenizer has {len(data)} bytes, more than {MAX_TOKENIZER_BYTES}"
+            )
         found = hashlib.sha256(data).hexdigest()
         if found != sha256:
             raise InputError(f"the tokenizer has the hash {found}, not {sha256}")
@@ -48,7 +50,9 @@ class SentenceTokenizer:
             with path.open("rb") as file:
                 return cls(file.read(MAX_TOKENIZER_BYTES + 1), sha256)
         except OSError as error:
-            raise InputError(f"the tokenizer {path.name} can't be read: {error.strerror}") from error
+            raise InputError(
+                f"the tokenizer {path.name} can't be read: {error.strerror}"
+            ) from error
 
     def encode(self, texts: Sequence[str | bytes], length: int) -> Ids:
         """Return (len(texts), length) int16 ids, each row padded with 0.
@@ -75,7 +79,7 @@ def _checked(text: str | bytes, place: int) -> str:
         if len(data) > MAX_TEXT_BYTES:
             raise InputError(f"text {place} has {len(data)} bytes, more than {MAX_TEXT_BYTES}")
         decoded = data.decode("utf-8")
-    except UnicodeError as error:
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
         raise InputError(f"text {place} is no UTF-8: {error.reason}") from error
     if not decoded.strip():
         raise InputError(f"text {place} is empty")
