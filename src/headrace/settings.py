@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     rpc_url_file: Path | None = None
     # Seconds until an unanswered request has failed.
     rpc_timeout: float = Field(default=20.0, gt=0, le=300)
+    # Where the daemons keep what they read of the chain: a PostgreSQL server instead of their home.
+    # May carry a password.
+    database_url: SecretStr | None = None
+    database_url_file: Path | None = None
     # Which deployment; `home/deployment.json` if it isn't said.
     manifest: Path | None = None
     # Where blobs are: a folder.
@@ -62,7 +66,10 @@ class Settings(BaseSettings):
     reserve_gwei: int = Field(default=1_000_000, ge=0, le=10**15)
     log_level: str = Field(default="INFO", pattern=r"^(?i:debug|info|warning|error)$")
 
-    @field_validator("home", "manifest", "store", "board", "rpc_url_file", "passphrase_file")
+    @field_validator(
+        *("home", "manifest", "store", "board", "rpc_url_file", "passphrase_file"),
+        "database_url_file",
+    )
     @classmethod
     def _expanded(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser()
@@ -113,6 +120,11 @@ class Settings(BaseSettings):
         """The node's whole URL, for the connection alone. UsageError if its file can't be read."""
         return read_secret(self.rpc_url_file) or self.rpc_url.get_secret_value()
 
+    def database(self) -> str | None:
+        """The database's whole URL; None for files. UsageError if its file can't be read."""
+        given = None if self.database_url is None else self.database_url.get_secret_value()
+        return read_secret(self.database_url_file) or given
+
     def passphrase_of_account(self) -> str | None:
         """The passphrase, if the environment has one. UsageError if its file can't be read."""
         if self.passphrase_file is not None:
@@ -124,7 +136,7 @@ class Settings(BaseSettings):
         What must never get into a log: every secret setting, and what a URL carries beside its host
         (URLs are cut to their hosts there anyway, but errors quote their pieces).
         """
-        values = [self.passphrase_of_account() or "", self.url()]
+        values = [self.passphrase_of_account() or "", self.url(), self.database() or ""]
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, SecretStr):

@@ -6,6 +6,7 @@ a file per key and chain, so that every process with that key on this machine sh
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +25,7 @@ from headrace.chain.jobs import JobBook
 from headrace.chain.lease import FileLease
 from headrace.chain.manifest import Deployment
 from headrace.chain.outbox import Outbox
+from headrace.chain.postgres import PostgresTables
 from headrace.chain.rpc import Header, Rpc
 from headrace.chain.rules import FaultProof, MatchRules
 from headrace.chain.sender import Sender
@@ -193,6 +195,15 @@ class Context:
         self.rpc.close()
 
 
+def _tables(settings: Settings, deployment: Deployment, name: str) -> PostgresTables | None:
+    """The tables of the daemon `name` on the database server; None if it has a file."""
+    url = settings.database()
+    if url is None:
+        return None
+    place = f"{deployment.chain_id}_{deployment.address('JobEscrow')[2:10]}"
+    return PostgresTables(url, re.sub(r"[^a-z0-9_]", "_", f"{name}_{place}".lower()))
+
+
 def outbox_path(settings: Settings, deployment: Deployment, address: str) -> Path:
     """
     The outbox of a key on a deployment's chain: shared by everything on this machine that sends
@@ -248,7 +259,7 @@ def open_context(
         escrow = deployment.escrow(rpc)
         fault_proof = deployment.fault_proof(rpc)
         db = ChainDb(
-            home / "chain.db",
+            _tables(settings, deployment, name) or home / "chain.db",
             chain_id=deployment.chain_id,
             genesis=deployment.genesis,
             escrow=escrow.address,

@@ -10,9 +10,12 @@ import pytest
 from headrace.chain.abi import checksummed
 from headrace.chain.db import ChainDb
 from headrace.chain.follower import Follower, TooDeep
+from headrace.chain.manifest import Deployment, Placed
 from headrace.chain.postgres import PostgresTables
 from headrace.chain.resume import resume
+from headrace.daemon.context import _tables
 from headrace.errors import HeadraceError, RetryLater, Unreachable, UsageError
+from headrace.settings import Settings
 from tests.harness import free_port
 from tests.offchain.chain.fakes import ADDRESS, FakeChain, FakeRpc
 from tests.postgres_server import missing, server
@@ -226,3 +229,24 @@ def test_a_path_is_still_a_file(tmp_path: Path):
     db = ChainDb(tmp_path / "db", chain_id=1, genesis=GENESIS, escrow=checksummed(ADDRESS))
     assert db.label == str(tmp_path / "db")
     db.close()
+
+
+def test_a_daemon_takes_its_tables_from_the_settings(url, tmp_path: Path):
+    secret = tmp_path / "database.url"
+    secret.write_text(url + "\n")
+    for settings in (Settings(database_url=url), Settings(database_url_file=secret)):
+        assert settings.database() == url
+        assert "S3CRET" not in repr(settings)
+        assert any("S3CRET" in word for word in settings.secrets())
+        deployment = Deployment(
+            path=tmp_path,
+            chain_id=5,
+            genesis=GENESIS,
+            contracts={"JobEscrow": Placed(checksummed(ADDRESS), bytes(32), 0)},
+            is_complete=True,
+        )
+        tables = _tables(settings, deployment, "node-7")
+        assert tables is not None
+        assert tables.label == "node_7_5_abababab at 127.0.0.1"
+        tables.close()
+    assert _tables(Settings(), deployment, "node-7") is None
