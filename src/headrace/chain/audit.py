@@ -6,10 +6,10 @@ from typing import Any
 
 from headrace.chain import blueprint, manifest
 from headrace.chain.contract import Contract
-from headrace.chain.contracts import Vault
 from headrace.chain.manifest import Deployment
 from headrace.chain.parameters import Parameters
 from headrace.chain.rpc import Rpc
+from headrace.chain.wiring import BOOKS
 from headrace.errors import UsageError
 
 
@@ -63,15 +63,18 @@ def _settings(
     rpc: Rpc, deployment: Deployment, p: Parameters, record: dict[str, Any]
 ) -> Iterator[Finding]:
     vault, escrow = deployment.vault(rpc), deployment.escrow(rpc)
-    registry, verifier = deployment.registry(rpc), deployment.address("FaultProof")
-    index = Vault.FAULT_PROOF_BOOK
-    yield Finding(f"book {index} of the vault is FaultProof", vault.book_at(index) == verifier)
+    registry = deployment.registry(rpc)
+    verifiers = {name: deployment.address(name) for name in blueprint.VERIFIERS}
+    for (name, verifier), index in zip(verifiers.items(), BOOKS, strict=True):
+        yield Finding(f"book {index} of the vault is {name}", vault.book_at(index) == verifier)
     models = [(model.name, model.vram_gib) for model in p.gpu_models]
     there = registry.gpu_models()[: len(models)]
     yield Finding(f"the catalogue begins with the {len(models)} GPU models", there == models)
-    policy = escrow.policy_of(verifier)
-    is_wanted = (policy.charge_bps, policy.keeper_fee) == (p.policy.charge_bps, p.policy.keeper_fee)
-    yield Finding("the policy of FaultProof is in force", policy.is_enabled and is_wanted)
+    wanted = (p.policy.charge_bps, p.policy.keeper_fee)
+    for name, verifier in verifiers.items():
+        policy = escrow.policy_of(verifier)
+        is_wanted = (policy.charge_bps, policy.keeper_fee) == wanted
+        yield Finding(f"the policy of {name} is in force", policy.is_enabled and is_wanted)
     owners = {record["deployer"], p.owner}
     contracts: tuple[Contract, ...] = (vault, registry, escrow)
     for contract in contracts:

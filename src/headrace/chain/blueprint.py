@@ -2,7 +2,7 @@
 
 Pure description. Vault, ProviderRegistry, MatchRules and JobEscrow name one another in their
 constructors, so their addresses are predicted from the deployer's nonces: they are one group, of
-which a part alone is worth nothing. FaultProof comes after them.
+which a part alone is worth nothing. The verifiers, and what they work with, come after them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,12 @@ from headrace.chain.abi import checksummed
 from headrace.chain.parameters import Parameters
 
 GROUP = ("Vault", "ProviderRegistry", "MatchRules", "JobEscrow")
-CREATED = (*GROUP, "FaultProof")
+# The verifiers of policy `exact`: of small models, and of those of version 2.
+VERIFIERS = ("FaultProof", "GraphProof")
+_RULES = ("GraphRowRules", "GraphElementRules", "GraphFormRules")
+# What comes after the group, each after what it names.
+LATER = ("FaultProof", "GraphModels", *_RULES, "GraphRules", "GraphProof")
+CREATED = (*GROUP, *LATER)
 # The token's artifact has another name: on a real network the token is somebody else's.
 ARTIFACTS = {"Token": "FaucetToken"}
 
@@ -53,6 +58,16 @@ def arguments(name: str, p: Parameters, owner: str, at: Addresses) -> tuple[Any,
     if name == "FaultProof":
         bounds = (p.window.min, p.window.max, p.reply.min, p.reply.max)
         return (at["JobEscrow"], at["Vault"], p.demand_fee, *bounds)
+    if name == "GraphModels":
+        return (p.min_mirrors,)
+    if name in _RULES:
+        return (at["GraphModels"],)
+    if name == "GraphRules":
+        return (at["GraphModels"], *(at[rules] for rules in _RULES))
+    if name == "GraphProof":
+        bounds = (p.window.min, p.window.max, p.reply.min, p.reply.max)
+        judges = (at["GraphModels"], at["GraphRules"])
+        return (at["JobEscrow"], at["Vault"], *judges, p.node_fee, *bounds)
     return ()
 
 
@@ -84,10 +99,23 @@ def checks(name: str, p: Parameters, at: Addresses) -> Iterator[Check]:
         yield "RULES", (), at["MatchRules"]
         yield "DELAY_MAX", (), p.delay_max
         yield "TIMELOCK", (), p.timelock
-    elif name == "FaultProof":
+    elif name == "GraphModels":
+        yield "MIN_MIRRORS", (), p.min_mirrors
+    elif name in _RULES:
+        yield "MODELS", (), at["GraphModels"]
+    elif name == "GraphRules":
+        yield "MODELS", (), at["GraphModels"]
+        yield "ROW_RULES", (), at["GraphRowRules"]
+        yield "ELEMENT_RULES", (), at["GraphElementRules"]
+        yield "FORM_RULES", (), at["GraphFormRules"]
+    elif name in VERIFIERS:
+        is_graph = name == "GraphProof"
         yield "ESCROW", (), at["JobEscrow"]
         yield "VAULT", (), at["Vault"]
-        yield "DEMAND_FEE", (), p.demand_fee
+        if is_graph:
+            yield "MODELS", (), at["GraphModels"]
+            yield "RULES", (), at["GraphRules"]
+        yield "DEMAND_FEE", (), p.node_fee if is_graph else p.demand_fee
         yield "MIN_WINDOW", (), p.window.min
         yield "MAX_WINDOW", (), p.window.max
         yield "MIN_REPLY", (), p.reply.min

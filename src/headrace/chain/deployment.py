@@ -138,13 +138,14 @@ class Contracts:
     # ---- creations
 
     def create_all(self) -> None:
-        """The token, the group and FaultProof, as far as they are not there."""
+        """The token, the group and the verifiers, as far as they are not there."""
         if self.parameters.token is None:
             self._until_placed("Token", ["Token"])
         else:
             self._adopt_token(self.parameters.token)
         self._until_placed("Vault", list(blueprint.GROUP))
-        self._until_placed("FaultProof", ["FaultProof"])
+        for name in blueprint.LATER:
+            self._until_placed(name, [name])
 
     def _adopt_token(self, address: str) -> None:
         if "Token" in self.record["contracts"]:

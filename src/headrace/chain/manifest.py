@@ -9,6 +9,7 @@ from typing import Any
 from eth_utils.crypto import keccak
 
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Token, Vault
+from headrace.chain.graph_rules import GraphModels, GraphProof, GraphRules
 from headrace.chain.rpc import Rpc
 from headrace.chain.rules import FaultProof, MatchRules
 from headrace.errors import UsageError
@@ -16,7 +17,20 @@ from headrace.terms.words import checked_address, checked_hash
 
 FORMAT = 1
 # The token first, then in the order of their creation.
-NAMES = ("Token", "Vault", "ProviderRegistry", "MatchRules", "JobEscrow", "FaultProof")
+NAMES = (
+    "Token",
+    "Vault",
+    "ProviderRegistry",
+    "MatchRules",
+    "JobEscrow",
+    "FaultProof",
+    "GraphModels",
+    "GraphRowRules",
+    "GraphElementRules",
+    "GraphFormRules",
+    "GraphRules",
+    "GraphProof",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,18 @@ class Deployment:
     def fault_proof(self, rpc: Rpc) -> FaultProof:
         """The FaultProof's client."""
         return FaultProof(rpc, self.address("FaultProof"))
+
+    def graph_models(self, rpc: Rpc) -> GraphModels:
+        """The GraphModels' client."""
+        return GraphModels(rpc, self.address("GraphModels"))
+
+    def graph_rules(self, rpc: Rpc) -> GraphRules:
+        """The GraphRules' client."""
+        return GraphRules(rpc, self.address("GraphRules"))
+
+    def graph_proof(self, rpc: Rpc) -> GraphProof:
+        """The GraphProof's client."""
+        return GraphProof(rpc, self.address("GraphProof"))
 
 
 def read(path: Path) -> dict[str, Any] | None:

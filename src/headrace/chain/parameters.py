@@ -47,7 +47,7 @@ class Range(_Strict):
 
 
 class PolicyParameters(_Strict):
-    """How the first verifier may be used."""
+    """How the verifiers may be used."""
 
     charge_bps: int = Field(ge=0, le=200)
     keeper_fee: int = Field(ge=0, le=_AMOUNT_MAX)
@@ -78,6 +78,10 @@ class Parameters(_Strict):
     delay_max: Duration
     timelock: int = Field(ge=0, le=30 * DAY)
     demand_fee: Amount
+    # For one node of a large trace.
+    node_fee: Amount
+    # Accounts that have to keep a copy of a large model before jobs may name it.
+    min_mirrors: int = Field(ge=0, le=2**24 - 1)
     window: Range
     # Also the bounds of the time for proofs after a published trace; of 24 bits.
     reply: Range

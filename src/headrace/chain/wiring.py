@@ -1,4 +1,4 @@
-"""What a deployment sets after its contracts are there: FaultProof's book, its policy, the
+"""What a deployment sets after its contracts are there: the verifiers' books and policies, the
 catalogue.
 
 `deploy` is the whole of it. Each setting is read first and sent only if it is missing, so running
@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from headrace.chain import blueprint
 from headrace.chain.abi import Call, Log
 from headrace.chain.contract import Owned
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Vault
@@ -20,6 +22,8 @@ from headrace.chain.parameters import Parameters
 from headrace.chain.rpc import Rpc, to_bytes, to_int
 from headrace.errors import Rejected, RetryLater, UsageError
 
+# The books of the verifiers, in their order.
+BOOKS = (Vault.FAULT_PROOF_BOOK, Vault.GRAPH_PROOF_BOOK)
 # A wait of at most this many seconds for the timelock is sat out.
 _SHORT_WAIT = 60
 
@@ -72,12 +76,22 @@ class _Wiring:
         self.vault = Vault(self.rpc, contracts.address("Vault"))
         self.registry = ProviderRegistry(self.rpc, contracts.address("ProviderRegistry"))
         self.escrow = JobEscrow(self.rpc, contracts.address("JobEscrow"))
-        self.verifier = contracts.address("FaultProof")
 
     def run(self) -> Result:
-        self._book()
+        verifiers = [
+            _Verifier(self, name, index)
+            for name, index in zip(blueprint.VERIFIERS, BOOKS, strict=True)
+        ]
+        for verifier in verifiers:
+            verifier.book()
         self._catalogue()
-        enacts_at = self._policy()
+        # All proposals first: they wait together.
+        enacts_at = max(verifier.propose() for verifier in verifiers)
+        if enacts_at and self.wait_until(enacts_at):
+            enacts_at = max(verifier.propose() for verifier in verifiers)
+        elif enacts_at:
+            at = datetime.fromtimestamp(enacts_at, UTC).isoformat()
+            self.base.say(f"the policies are proposed: run this again after {at} to enact them")
         if not enacts_at:
             self._owners()
         record = self.base.record
@@ -87,7 +101,7 @@ class _Wiring:
         self.base.save()
         return Result(self.base.path, record["is_complete"], enacts_at)
 
-    def _send(self, call: Call, contract: Owned | None = None) -> str:
+    def send(self, call: Call, contract: Owned | None = None) -> str:
         """Send a setting; the hash of its transaction. `contract` if only its owner may."""
         me = self.base.deployer.address
         if contract is not None and (owner := contract.owner()) != me:
@@ -101,27 +115,6 @@ class _Wiring:
         tx_hash = self.base.deployer.send(nonce=nonce, to=call.to, data=call.data)
         return "0x" + tx_hash.hex()
 
-    # ---- the book
-
-    def _book(self) -> None:
-        index = Vault.FAULT_PROOF_BOOK
-        book = self._book_at(index)
-        if book is None:
-            tx = self._send(self.vault.add_book(self.verifier), self.vault)
-            self.settings["book"] = {"index": index, "tx": tx}
-            book = self._book_at(index)
-        if book != self.verifier:
-            raise WrongDeployment(f"book {index} of the vault is {book}, not {self.verifier}")
-        self.settings.setdefault("book", {"index": index, "tx": None})
-        self.base.save()
-
-    def _book_at(self, index: int) -> str | None:
-        try:
-            book = self.vault.book_at(index)
-        except Rejected:
-            return None
-        return book if int(book, 16) else None
-
     # ---- the catalogue
 
     def _catalogue(self) -> None:
@@ -132,91 +125,13 @@ class _Wiring:
                 f"the catalogue on chain begins with {there[: len(wanted)]}: it can only grow"
             )
         for name, vram_gib in wanted[len(there) :]:
-            self._send(self.registry.add_gpu_model(name, vram_gib), self.registry)
+            self.send(self.registry.add_gpu_model(name, vram_gib), self.registry)
         if self.registry.gpu_models()[: len(wanted)] != wanted:
             raise RetryLater("the catalogue is not read back yet: run this again")
         self.settings["gpu_models"] = [name for name, _ in wanted]
         self.base.save()
 
-    # ---- the policy
-
-    def _policy(self) -> int:
-        """Propose and enact, as far as time allows; returns when it can be enacted, 0 if it is."""
-        if self._is_enacted():
-            self.settings.setdefault("policy", {})["state"] = "enacted"
-            self.base.save()
-            return 0
-        proposal = self._proposal()
-        if proposal is None:
-            wanted = self.parameters.policy
-            tx = self._send(
-                self.escrow.propose_policy(self.verifier, wanted.charge_bps, wanted.keeper_fee),
-                self.escrow,
-            )
-            proposal = self._proposal()
-            if proposal is None:
-                raise RetryLater("the proposal is not read back yet: run this again")
-            self.settings["policy"] = {"propose_tx": tx}
-        self.settings.setdefault("policy", {})
-        self.settings["policy"] |= {"state": "proposed", "enacts_at": proposal.enacts_at}
-        self.base.save()
-        if not self._wait_until(proposal.enacts_at):
-            at = datetime.fromtimestamp(proposal.enacts_at, UTC).isoformat()
-            self.base.say(f"the policy is proposed: run this again after {at} to enact it")
-            return proposal.enacts_at
-        tx = self._send(self.escrow.enact_policy(self.verifier))
-        if not self._is_enacted():
-            raise RetryLater("the policy is not read back yet: run this again")
-        self.settings["policy"] |= {"state": "enacted", "enact_tx": tx}
-        self.base.save()
-        return 0
-
-    def _is_enacted(self) -> bool:
-        policy, wanted = self.escrow.policy_of(self.verifier), self.parameters.policy
-        return (policy.is_enabled, policy.charge_bps, policy.keeper_fee) == (
-            True,
-            wanted.charge_bps,
-            wanted.keeper_fee,
-        )
-
-    def _proposal(self) -> _Proposal | None:
-        """What is proposed and waits, if it is what we want."""
-        try:
-            self.rpc.eth_call(self.escrow.address, self.escrow.enact_policy(self.verifier).data)
-        except Rejected as error:
-            if error.reason != "policy: too early":
-                return None
-        last = self._last_proposed()
-        wanted = self.parameters.policy
-        if last is None or (last.charge_bps, last.keeper_fee) != (
-            wanted.charge_bps,
-            wanted.keeper_fee,
-        ):
-            return None
-        return last
-
-    def _last_proposed(self) -> _Proposal | None:
-        kind = JobEscrow.abi().events["PolicyProposed"]
-        start = self.base.record["contracts"]["JobEscrow"]["block"] or 0
-        found = self.rpc.call(
-            "eth_getLogs",
-            {
-                "address": self.escrow.address,
-                "fromBlock": hex(start),
-                "toBlock": "latest",
-                "topics": ["0x" + kind.topic.hex(), "0x" + self.verifier[2:].rjust(64, "0")],
-            },
-        )
-        if not found:
-            return None
-        item = found[-1]
-        topics = tuple(to_bytes(topic) for topic in item["topics"])
-        number = to_int(item["blockNumber"])
-        log = Log(number, 0, b"", b"", self.escrow.address, topics, to_bytes(item["data"]), 0)
-        args = kind.decode(log).args
-        return _Proposal(args["charge_bps"], args["keeper_fee"], args["enacts_at"])
-
-    def _wait_until(self, enacts_at: int) -> bool:
+    def wait_until(self, enacts_at: int) -> bool:
         """Sit out a short timelock; False if it is a long one."""
         left = enacts_at - self.rpc.head().timestamp
         if left <= 0:
@@ -239,10 +154,127 @@ class _Wiring:
         contracts: tuple[Owned, ...] = (self.vault, self.registry, self.escrow)
         for contract in contracts:
             if contract.owner() != wanted and contract.pending_owner() != wanted:
-                self._send(contract.transfer_ownership(wanted), contract)
+                self.send(contract.transfer_ownership(wanted), contract)
             if contract.owner() != wanted:
                 offered.append(contract.ARTIFACT)
         self.settings["owner"] = {"address": wanted, "has_to_accept": offered}
         if offered:
             self.base.say(f"{wanted} now has to call accept_ownership of {', '.join(offered)}")
         self.base.save()
+
+
+class _Verifier:
+    """One verifier's book in the Vault, and its policy."""
+
+    def __init__(self, wiring: _Wiring, name: str, index: int) -> None:
+        self._wiring = wiring
+        self._base = wiring.base
+        self._name = name
+        self._index = index
+        self._address = wiring.base.address(name)
+        self._settings: dict[str, Any] = wiring.settings.setdefault(name, {})
+
+    # ---- the book
+
+    def book(self) -> None:
+        vault = self._wiring.vault
+        tx = None
+        book = self._book_at(self._index)
+        if book is None:
+            tx = self._wiring.send(vault.add_book(self._address), vault)
+            book = self._book_at(self._index)
+        if book != self._address:
+            raise WrongDeployment(f"book {self._index} of the vault is {book}, not {self._address}")
+        if tx is not None or "book" not in self._settings:
+            self._settings["book"] = {"index": self._index, "tx": tx}
+        self._base.save()
+
+    def _book_at(self, index: int) -> str | None:
+        try:
+            book = self._wiring.vault.book_at(index)
+        except Rejected:
+            return None
+        return book if int(book, 16) else None
+
+    # ---- the policy
+
+    def propose(self) -> int:
+        """Propose or enact, as far as time allows; returns when to enact, 0 if it is in force."""
+        wiring, escrow = self._wiring, self._wiring.escrow
+        if self._is_enacted():
+            self._policy["state"] = "enacted"
+            self._base.save()
+            return 0
+        proposal = self._proposal()
+        if proposal is None:
+            wanted = wiring.parameters.policy
+            tx = wiring.send(
+                escrow.propose_policy(self._address, wanted.charge_bps, wanted.keeper_fee), escrow
+            )
+            proposal = self._proposal()
+            if proposal is None:
+                raise RetryLater("the proposal is not read back yet: run this again")
+            self._settings["policy"] = {"propose_tx": tx}
+        self._policy.update(state="proposed", enacts_at=proposal.enacts_at)
+        self._base.save()
+        if proposal.enacts_at > wiring.rpc.head().timestamp:
+            return proposal.enacts_at
+        tx = wiring.send(escrow.enact_policy(self._address))
+        if not self._is_enacted():
+            raise RetryLater("the policy is not read back yet: run this again")
+        self._policy.update(state="enacted", enact_tx=tx)
+        self._base.save()
+        return 0
+
+    @property
+    def _policy(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._settings.setdefault("policy", {})
+        return found
+
+    def _is_enacted(self) -> bool:
+        policy = self._wiring.escrow.policy_of(self._address)
+        wanted = self._wiring.parameters.policy
+        return (policy.is_enabled, policy.charge_bps, policy.keeper_fee) == (
+            True,
+            wanted.charge_bps,
+            wanted.keeper_fee,
+        )
+
+    def _proposal(self) -> _Proposal | None:
+        """What is proposed and waits, if it is what we want."""
+        escrow = self._wiring.escrow
+        try:
+            self._wiring.rpc.eth_call(escrow.address, escrow.enact_policy(self._address).data)
+        except Rejected as error:
+            if error.reason != "policy: too early":
+                return None
+        last = self._last_proposed()
+        wanted = self._wiring.parameters.policy
+        if last is None or (last.charge_bps, last.keeper_fee) != (
+            wanted.charge_bps,
+            wanted.keeper_fee,
+        ):
+            return None
+        return last
+
+    def _last_proposed(self) -> _Proposal | None:
+        escrow = self._wiring.escrow
+        kind = JobEscrow.abi().events["PolicyProposed"]
+        start = self._base.record["contracts"]["JobEscrow"]["block"] or 0
+        found = self._wiring.rpc.call(
+            "eth_getLogs",
+            {
+                "address": escrow.address,
+                "fromBlock": hex(start),
+                "toBlock": "latest",
+                "topics": ["0x" + kind.topic.hex(), "0x" + self._address[2:].rjust(64, "0")],
+            },
+        )
+        if not found:
+            return None
+        item = found[-1]
+        topics = tuple(to_bytes(topic) for topic in item["topics"])
+        number = to_int(item["blockNumber"])
+        log = Log(number, 0, b"", b"", escrow.address, topics, to_bytes(item["data"]), 0)
+        args = kind.decode(log).args
+        return _Proposal(args["charge_bps"], args["keeper_fee"], args["enacts_at"])

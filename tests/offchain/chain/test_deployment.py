@@ -21,7 +21,7 @@ from tests.harness import Anvil
 SOMEBODY = "0x000000000000000000000000000000000000bEEF"
 ROOT = Path(__file__).resolve().parents[3]
 # Six contracts, the book, a GPU model, proposal and enactment.
-SENDS = 10
+SENDS = 19
 
 
 class Crash(BaseException):
@@ -222,7 +222,7 @@ def test_a_key_that_keeps_sending_elsewhere_stops_the_deployment(site, monkeypat
 def test_a_long_timelock_is_left_to_a_later_run(site):
     result = site.run(timelock=7_200)
     assert not result.is_complete
-    assert site.record["settings"]["policy"]["state"] == "proposed"
+    assert site.record["settings"]["FaultProof"]["policy"]["state"] == "proposed"
     assert "run this again after" in site.lines[-1]
     nonce = site.nonce
     assert site.run(timelock=7_200).enacts_at == result.enacts_at
@@ -230,7 +230,7 @@ def test_a_long_timelock_is_left_to_a_later_run(site):
     site.anvil.rpc("evm_setNextBlockTimestamp", result.enacts_at)
     site.anvil.rpc("evm_mine")
     assert site.run(timelock=7_200).is_complete
-    assert site.nonce == nonce + 1
+    assert site.nonce == nonce + 2
     site.check()
 
 
@@ -240,7 +240,7 @@ def test_policy_and_catalogue_can_change_later(site):
     changes = {"policy": {"charge_bps": 75, "keeper_fee": 1}, "gpu_models": models}
     assert site.run(**changes).is_complete
     site.check()
-    assert site.nonce == SENDS + 3
+    assert site.nonce == SENDS + 5
     with pytest.raises(WrongDeployment, match="can only grow"):
         site.run(**changes | {"gpu_models": models[::-1]})
 
