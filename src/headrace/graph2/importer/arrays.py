@@ -32,7 +32,7 @@ def import_layers(
     """Return the integer graph of a dense network; with `classes` its result is the best column.
 
     `calibration` (n, width_in) int8 or int16 are inputs as the model will get them; the float
-    network sees them times `input_unit`. ModelError when the layers don't fit together or the format.
+    network sees them times `input_unit`. ModelError when something doesn't fit.
     """
     if not layers:
         raise ModelError("a network has at least one layer")

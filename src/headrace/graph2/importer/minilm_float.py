@@ -113,7 +113,7 @@ def float_forward(
     """
     w = {name: np.asarray(value, dtype=dtype) for name, value in weights.items()}
     count, length = ids.shape
-    mask = ids != 0
+    mask: Array = ids != 0
     e = "embeddings."
     x = w[e + "word_embeddings.weight"][ids]
     x = x + (
@@ -139,7 +139,7 @@ def float_forward(
         tap(here + "q", query)
         tap(here + "k", key)
         tap(here + "v", value)
-        scores = split(query) @ split(key).transpose(0, 1, 3, 2)
+        scores: Array = split(query) @ split(key).transpose(0, 1, 3, 2)
         scores = scores / np.asarray(np.sqrt(CHANNELS), dtype=scores.dtype)
         scores[np.broadcast_to(~mask[:, None, None, :], scores.shape)] = -np.inf
         tap(here + "scores", scores)

@@ -1,7 +1,7 @@
 """ONNX files as float networks: read from hostile bytes, refused with the node's name.
 
 One input, one output, ONNX's own operators, constants inside the file. The first dimension of every
-value is the batch: one unit each. Elementwise arithmetic on one value (GELU with Erf, SiLU) becomes one table.
+value is the batch: one unit each. Arithmetic on one value (GELU with Erf, SiLU) is one table.
 """
 
 from dataclasses import replace

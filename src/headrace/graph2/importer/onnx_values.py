@@ -24,8 +24,8 @@ class Value:
     """A value while the file is read.
 
     `name` in the network; `dims` of one unit as ONNX has them; `pixels`: its rows are the places of
-    an image and its columns the channels, which ONNX has the other way round; `function` still to be
-    applied to each element, in `cost` steps.
+    an image and its columns the channels, which ONNX has the other way round; `function` is
+    still to be applied to each element, in `cost` steps.
     """
 
     name: str
