@@ -24,7 +24,7 @@ _TURNS = 9
 
 @dataclass(frozen=True)
 class Cost:
-    """Milliseconds (the fastest of several turns) and megabytes for one sentence, and most moves."""
+    """Milliseconds (the fastest of several turns) and megabytes a sentence, and most moves."""
 
     length: int
     layers: int
@@ -46,9 +46,15 @@ def cost(length: int, layers: int) -> Cost:
         turns=_TURNS,
     )
     each = 1_000 / SENTENCES
-    size = at.model.trace_bytes(SENTENCES) / SENTENCES / 1e6
-    times = (round(min(one) * each, 3) for one in (run, traced, check))
-    return Cost(length, layers, *times, round(size, 4), at.model.levels)
+    return Cost(
+        length=length,
+        layers=layers,
+        run_ms=round(min(run) * each, 3),
+        traced_ms=round(min(traced) * each, 3),
+        check_ms=round(min(check) * each, 3),
+        trace_mb=round(at.model.trace_bytes(SENTENCES) / SENTENCES / 1e6, 4),
+        levels=at.model.levels,
+    )
 
 
 def draw(by_length: list[Cost], by_layers: list[Cost], path: Path) -> None:

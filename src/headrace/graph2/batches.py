@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from importlib import import_module
 from itertools import pairwise
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
@@ -25,6 +26,7 @@ Made = TypeVar("Made")
 PREFIX = b"\x00"
 """First byte of a tensor leaf's preimage."""
 NODE_BYTES = 4 * HASH_BYTES
+_KERNEL = "headrace.graph2.keccak_lanes"
 _WORD = 8
 _FEW = 64
 """Fewer hashes aren't worth importing numba for."""
@@ -39,16 +41,15 @@ _THREADS = min(4, os.cpu_count() or 1)
 def vectorised() -> ModuleType | None:
     """The compiled kernel; None without numba (extra `fast`)."""
     try:
-        from headrace.graph2 import keccak_lanes
+        return import_module(_KERNEL)
     except ImportError:
         return None
-    return keccak_lanes
 
 
 def kernel_for(count: int) -> ModuleType | None:
     """The compiled kernel where it pays for so many hashes."""
-    loaded = f"{__package__}.keccak_lanes" in sys.modules
-    return vectorised() if count >= (_VERY_FEW if loaded else _FEW) else None
+    least = _VERY_FEW if _KERNEL in sys.modules else _FEW
+    return vectorised() if count >= least else None
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import sys
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 
 ZERO_BYTE = 128
+_KERNEL = "headrace.graph2.planes_lanes"
 _MANY = 4_096
 """Fewer elements than this aren't worth numba's import."""
 LEAF_PREFIX = b"\x00"
@@ -21,8 +23,8 @@ LEAF_PREFIX = b"\x00"
 
 def encode(view: View, tensor: Array) -> Bytes:
     """Return the leaves, (leaves, leaf_bytes) uint8, of a (R, view.width) tensor."""
-    loaded = f"{__package__}.planes_lanes" in sys.modules
-    kernel = _compiled() if loaded or tensor.size >= _MANY else None
+    pays = tensor.size >= _MANY or _KERNEL in sys.modules
+    kernel = _compiled() if pays else None
     if kernel is None:
         return plain_encode(view, tensor)
     leaves = np.empty((-(-tensor.shape[0] // view.pack) * view.split, view.leaf_bytes), np.uint8)
@@ -34,10 +36,9 @@ def encode(view: View, tensor: Array) -> Bytes:
 @cache
 def _compiled() -> ModuleType | None:
     try:
-        from headrace.graph2 import planes_lanes
+        return import_module(_KERNEL)
     except ImportError:
         return None
-    return planes_lanes
 
 
 def plain_encode(view: View, tensor: Array) -> Bytes:
