@@ -5,6 +5,7 @@ claims may be anything, leaf by leaf and node by node.
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from math import ceil, log2
 from typing import Any, NamedTuple
 
@@ -238,11 +239,16 @@ class Claimed:
         return self.proof(PAD_NODE, index, at, level, opening)
 
 
+@cache
+def constants(op: Operator) -> Tree:
+    """The tree over an operator's constant leaves."""
+    depth = ceil(log2(op.constant_count)) if op.constant_count > 1 else 0
+    return Tree([keccak(b"\x02" + data) for data in op.constant_leaves], 2, depth)
+
+
 def constant(op: Operator, at: int) -> bytes:
     """The opening of a constant leaf."""
-    depth = ceil(log2(op.constant_count)) if op.constant_count > 1 else 0
-    hashed = [keccak(b"\x02" + data) for data in op.constant_leaves]
-    return op.constant_leaf(at) + Tree(hashed, 2, depth).siblings(at)
+    return op.constant_leaf(at) + constants(op).siblings(at)
 
 
 def operands(claim: Claimed, op: Operator, r: int, c: int) -> list[bytes]:
