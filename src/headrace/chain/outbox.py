@@ -74,9 +74,9 @@ class Outbox:
             )
 
     def close(self) -> None:
-        """Close the book, and give the lease back."""
-        self._db.close()
+        """Give the lease back, and close the book."""
         self._give_back()
+        self._db.close()
 
     def hold(self) -> None:
         """Keep the right to send. UsageError if another process has taken it over."""
