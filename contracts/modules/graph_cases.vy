@@ -135,7 +135,7 @@ def _constant_end(middle: uint256, count: uint256, given: uint256) -> uint256:
     """
     # SAFETY: at most 2^20 and 16 siblings.
     end: uint256 = unsafe_add(middle, unsafe_mul(32, merkle._depth_of(count)))
-    assert end == given, "graph: openings of another length"
+    assert end == given, "graph: openings of wrong length"
     return end
 
 

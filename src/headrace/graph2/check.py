@@ -251,7 +251,7 @@ class _Case:
     def constant(self, index: int, count: int, length: int) -> bytes:
         """Open a constant leaf, the last thing there is; its proof isn't checked yet."""
         whole = self.at + length + _SIBLING * binary_depth(count)
-        _require(whole == len(self.openings), "graph: openings of another length")
+        _require(whole == len(self.openings), "graph: openings of wrong length")
         return self.take(length)
 
     def check_constant(self, data: bytes, index: int, count: int) -> None:

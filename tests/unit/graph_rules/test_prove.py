@@ -87,8 +87,8 @@ def test_operators(court: Court, claim: Claimed):
 @pytest.mark.parametrize(
     ("index", "longer"),
     [
-        (MATMUL, "graph: openings of another length"),
-        (LOOKED, "graph: openings of another length"),
+        (MATMUL, "graph: openings of wrong length"),
+        (LOOKED, "graph: openings of wrong length"),
         (AFFINE, "graph: openings too long"),
         (TOP, "graph: openings too long"),
         (SCORES, "graph: rows too long"),
@@ -101,7 +101,7 @@ def test_lengths(court: Court, claim: Claimed, index: int, longer: str):
         wrong = proof._replace(openings=proof.openings + bytes(more))
         assert both(court, claim, wrong) == longer
     short = proof._replace(openings=proof.openings[:-1])
-    of_constant = longer == "graph: openings of another length"
+    of_constant = longer == "graph: openings of wrong length"
     assert both(court, claim, short) == (longer if of_constant else "graph: openings too short")
     for left in (0, 1, 511, len(proof.openings) // 2):
         wrong = proof._replace(openings=proof.openings[:left])

@@ -156,8 +156,8 @@ def test_lengths_of_constants(court: Court, change: int):
         tensor = np.zeros((1, 3), dtype=operator.a.dtype)
         claim = forge(court, operator, tensor, bytes([128]) * (length + change))
         proof = claim.element(0, 0, 0)
-        assert court.judge(claim, [proof]) == ["graph: openings of another length"]
-        assert twin(claim, proof) == "graph: openings of another length"
+        assert court.judge(claim, [proof]) == ["graph: openings of wrong length"]
+        assert twin(claim, proof) == "graph: openings of wrong length"
         # The openings cut or filled to the length that is right don't hash to the root.
         fitted = (proof.openings + bytes(32))[: len(proof.openings) - change]
         proof = proof._replace(openings=fitted)
