@@ -131,7 +131,7 @@ FIRST, SECOND = ("operators", 0), ("operators", 1)
         (set_in((*SECOND, "hi"), 128), "clamp"),
         (set_in((*SECOND, "lo"), 127.0), "clamp"),
         (set_in((*SECOND, "per_column"), 1), "true or false"),
-        (set_in((*FIRST, "per_column"), False), "operator 0: MATMUL"),
+        (set_in((*FIRST, "per_column"), False), "operator 0"),
         (set_in(("max_units",), 0), "max_units"),
         (set_in(("max_units",), 4_097), "max_units"),
         (set_in(("max_units",), "8"), "max_units"),

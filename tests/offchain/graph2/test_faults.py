@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from headrace.graph.errors import InputError, TraceError
-from headrace.graph2 import faults, game_tree, reference
+from headrace.graph2 import faults, game_tree, quads, reference
 from headrace.graph2 import trace as traces
+from headrace.graph2.check import Facts, check
 from headrace.graph2.claimed import ClaimedTrace, leaf_count, tree_depth
 from headrace.graph2.faults import FaultBuilder, FaultKind, Finding, examine
 from headrace.graph2.game_tree import Learned, Unknown
@@ -46,6 +47,18 @@ def lied(case: Case, operator: int, row: int, column: int, *, consistent: bool) 
     return changed
 
 
+def shown(case: Case, commitment: bytes, proof: faults.Proof):
+    """What the contract's twin makes of a proof."""
+    input_id = quads.tensor_root(case.model.input, case.tensor)
+    return check(Facts.of(case.model, case.units, input_id, commitment), proof)
+
+
+def convicted(case: Case, claim, fault: faults.Fault) -> bool:
+    """Whether the contract's twin says of a fault what the fault says."""
+    told = (True, fault.kind, fault.claimed, fault.right)
+    return shown(case, claim.root, fault.proof) == told
+
+
 def second_reading(case: Case, trace: traces.Trace) -> prover.Claimed:
     """The same claim in the other encoder."""
     return prover.Claimed.of(case.model, case.tensor, trace.tensors)
@@ -74,6 +87,7 @@ def test_a_lie_is_found_where_it_begins_and_its_proof_is_the_second_readers(opco
         assert (fault.kind, fault.row, fault.column) == (FaultKind.ELEMENT, row, column)
         assert fault.proof == other.element(operator, row, column)
     assert (fault.claimed, fault.right) == (int(trace.tensors[operator][row, column]), right)
+    assert convicted(case, trace, fault)
     # What a game tells is enough for the same proof.
     learned = told(case, ClaimedTrace(trace))
     assert examine(case.model, case.tensor, trace.root, learned).fault == fault
@@ -95,7 +109,22 @@ def test_every_element_of_an_honest_trace_can_be_shown(seed):
             with pytest.raises(ValueError, match="witness"):
                 builder.prove_at(operator, row, column)
         else:
-            assert builder.prove_at(operator, row, column) == other.element(operator, row, column)
+            proof = builder.prove_at(operator, row, column)
+            assert proof == other.element(operator, row, column)
+            assert shown(case, trace.root, proof) == (False, FaultKind.ELEMENT, value, value)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_witness_beats_the_right_index(seed):
+    case = case_of(Opcode.ARGMAX, seed)
+    operator = case.model.op_count - 1
+    op = case.model.operators[operator]
+    trace = traces.run(case.model, case.tensor)
+    builder = FaultBuilder(case.model, case.tensor, trace)
+    for row in {0, op.a.rows * case.units - 1}:
+        for witness in {0, op.a.width // 2, op.a.width - 1}:
+            fault = builder.witness(operator, row, witness)
+            assert not shown(case, trace.root, fault.proof).is_fault
 
 
 def test_what_is_recomputed_is_computed_from_the_claimed_elements():
@@ -131,6 +160,7 @@ def test_every_changed_byte_of_every_leaf_is_provable(seed):
                 other = second_reading(case, right)
                 other.put_leaf(operator + 1, number, bytes(changed))
                 assert other.commitment == claim.root
+                assert convicted(case, claim, fault)
                 kinds.add(fault.kind)
                 if fault.kind is FaultKind.PADDING:
                     assert (fault.row, fault.column) == (number, byte)
@@ -162,6 +192,7 @@ def test_a_leaf_of_another_form_is_provable(preimage):
     other = second_reading(case, right)
     other.put_leaf(2, 0, preimage[1:], prefix=preimage[:1])
     assert fault.proof == other.leaf_form(1, 0, preimage)
+    assert convicted(case, claim, fault)
     # Nobody can answer with such bytes: it falls by silence.
     learned = Learned(right, claim.root)
     while not learned.shape.is_leaf(learned.first().node):
@@ -213,11 +244,13 @@ def test_a_wrong_padding_node_is_provable(seed):
             claim.root,
             other.pad_node(operator, level, index),
         )
+        assert convicted(case, claim, fault)
         if level % 2:
             continue
         # The game may come upon it from above, by a larger node that is padding as a whole.
         met = examine(case.model, case.tensor, claim.root, told(case, claim)).fault
         assert (met.kind, met.op_index) == (FaultKind.PAD_NODE, operator)
+        assert convicted(case, claim, met)
         assert index >> 2 * (met.column - level) == met.row
     assert (True, 0) in levels
     assert (False, 0) in levels
