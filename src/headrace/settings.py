@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     account: str = Field(default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
     passphrase: SecretStr | None = None
     passphrase_file: Path | None = None
+    # A signer on another machine instead of a keyfile, for keepers and watchers, and the account
+    # that it holds. May carry a password.
+    signer_url: SecretStr | None = None
+    signer_address: str | None = Field(default=None, pattern=r"^0x[0-9a-fA-F]{40}$")
     # The most that is paid per unit of gas, in gwei.
     max_fee_gwei: float = Field(default=200.0, gt=0, le=100_000)
     # What a daemon's ordinary actions may burn in gas in a day of chain time, in gwei; its safety
@@ -124,6 +128,10 @@ class Settings(BaseSettings):
         """The database's whole URL; None for files. UsageError if its file can't be read."""
         given = None if self.database_url is None else self.database_url.get_secret_value()
         return read_secret(self.database_url_file) or given
+
+    def signer(self) -> str | None:
+        """The remote signer's whole URL; None for a keyfile."""
+        return None if self.signer_url is None else self.signer_url.get_secret_value()
 
     def passphrase_of_account(self) -> str | None:
         """The passphrase, if the environment has one. UsageError if its file can't be read."""

@@ -199,14 +199,17 @@ def open_shared(
     chain_id: int,
     genesis: bytes,
     address: str,
+    with_lease: bool = True,
     is_standby: bool = False,
     seconds: float = LEASE_SECONDS,
 ) -> Outbox:
-    """The outbox of a key on a server, with its lease. Errors as of its parts."""
+    """The outbox of a key on a server, with its lease or without. Errors as of its parts."""
     schema = f"outbox_{address[2:].lower()}_{genesis[:4].hex()}"
     book = PostgresBook(url, schema)
+    lease = None
     try:
-        lease = RowLease.take(book, is_standby=is_standby, seconds=seconds)
+        if with_lease:
+            lease = RowLease.take(book, is_standby=is_standby, seconds=seconds)
     except BaseException:
         book.close()
         raise

@@ -3,12 +3,11 @@
 import click
 
 from headrace.chain.manifest import Deployment
-from headrace.chain.outbox import Outbox
 from headrace.chain.resume import resume
 from headrace.cli.answer import Answer
 from headrace.cli.app import command
 from headrace.cli.session import Session
-from headrace.daemon.context import outbox_path
+from headrace.daemon.sending import open_outbox, outbox_path
 from headrace.errors import Rejected
 from headrace.ops.doctor import examine, lines, verdict
 
@@ -50,8 +49,8 @@ def release_of(daemon: str) -> click.Command:
         if chain_db.is_file():
             cleared.append(resume(str(chain_db), read_again=read_again))
         path = outbox_path(settings, deployment, session.address)
-        if path.is_file():
-            outbox = Outbox(path, chain_id=deployment.chain_id, address=session.address)
+        if settings.database() is not None or path.is_file():
+            outbox = open_outbox(settings, deployment, session.address, is_daemon=False)
             try:
                 cleared.append(outbox.latched())
                 outbox.release()

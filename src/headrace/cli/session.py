@@ -23,14 +23,13 @@ from headrace.chain.endpoints import connect
 from headrace.chain.fees import Fees
 from headrace.chain.graph_rules import GraphModels, GraphProof
 from headrace.chain.manifest import Deployment
-from headrace.chain.outbox import Outbox
 from headrace.chain.rpc import Header, Rpc
 from headrace.chain.rules import FaultProof, MatchRules
 from headrace.chain.sender import Receipt, Sender
 from headrace.cli.names import Names
 from headrace.cli.show import Money
 from headrace.cli.story import Verifiers
-from headrace.daemon.context import outbox_path
+from headrace.daemon.sending import open_outbox
 from headrace.errors import Rejected, UsageError
 from headrace.settings import Settings, read_secret
 from headrace.store.blobs import BlobStore
@@ -269,9 +268,8 @@ class Session:
     @cached_property
     def sender(self) -> Sender:
         """Sends with the key; shares its nonces with the daemons of this home."""
-        path = outbox_path(self.settings, self.deployment, self.key.address)
         chain_id = self.deployment.chain_id
-        outbox = Outbox(path, chain_id=chain_id, address=self.key.address)
+        outbox = open_outbox(self.settings, self.deployment, self.key.address, is_daemon=False)
         self._close.append(outbox.close)
         return Sender(
             self.rpc,

@@ -22,19 +22,20 @@ from headrace.chain.fees import Fees
 from headrace.chain.follower import Follower
 from headrace.chain.graph_rules import GraphModels, GraphProof
 from headrace.chain.jobs import JobBook
-from headrace.chain.lease import FileLease
 from headrace.chain.manifest import Deployment
 from headrace.chain.outbox import Outbox
 from headrace.chain.postgres import PostgresTables
 from headrace.chain.rpc import Header, Rpc
 from headrace.chain.rules import FaultProof, MatchRules
 from headrace.chain.sender import Sender
+from headrace.chain.signer import Signer
 from headrace.daemon.actions import Action, Performed, Performer
 from headrace.daemon.disputes import DisputeBook
 from headrace.daemon.games import GameBook
 from headrace.daemon.kinds import kind_of
 from headrace.daemon.loop import Stop
 from headrace.daemon.rehearsal import SUFFIX, Rehearsal, empty_outbox, made_up_key
+from headrace.daemon.sending import open_outbox, remote_signer
 from headrace.errors import UsageError
 from headrace.logging import protect
 from headrace.ops.observed_rpc import ObservedRpc
@@ -79,7 +80,7 @@ class Context:
     settings: Settings
     home: Path
     stop: Stop
-    key: Key
+    signer: Signer
     deployment: Deployment
     rpc: Rpc
     db: ChainDb
@@ -118,7 +119,16 @@ class Context:
     @property
     def address(self) -> str:
         """The account of the daemon's key."""
-        return self.key.address
+        return self.signer.address
+
+    @property
+    def key(self) -> Key:
+        """The key itself, for what is no transaction. UsageError if it is on another machine."""
+        if not isinstance(self.signer, Key):
+            raise UsageError(
+                f"a {self.name} signs offers too: it needs a keyfile, not HEADRACE_SIGNER_URL"
+            )
+        return self.signer
 
     @property
     def contracts(self) -> Mapping[str, Contract]:
@@ -204,15 +214,6 @@ def _tables(settings: Settings, deployment: Deployment, name: str) -> PostgresTa
     return PostgresTables(url, re.sub(r"[^a-z0-9_]", "_", f"{name}_{place}".lower()))
 
 
-def outbox_path(settings: Settings, deployment: Deployment, address: str) -> Path:
-    """
-    The outbox of a key on a deployment's chain: shared by everything on this machine that sends
-    with the key. A local chain that was started anew has a file of its own.
-    """
-    chain = f"{deployment.chain_id}-{deployment.genesis[:4].hex()}"
-    return settings.home / "outbox" / f"{address.lower()}-{chain}.db"
-
-
 def unlock(settings: Settings) -> Key:
     """The key that the settings name. UsageError if it can't be had without asking a person."""
     passphrase = settings.passphrase_of_account()
@@ -241,10 +242,11 @@ def open_context(
     of another deployment or in use. Unreachable and RetryLater if the node can't say so now.
     """
     deployment = Deployment.load(settings.manifest_path)
+    signer: Signer
     if is_dry_run:
-        name, key = name + SUFFIX, made_up_key()
-    elif key is None:
-        key = unlock(settings)
+        name, signer = name + SUFFIX, made_up_key()
+    else:
+        signer = key or remote_signer(settings) or unlock(settings)
     rpc = connect(
         settings.url(),
         timeout=settings.rpc_timeout,
@@ -254,33 +256,34 @@ def open_context(
     )
     home = settings.home / name
     db: ChainDb | None = None
+    outbox: Outbox | None = None
     try:
         deployment.verify(rpc)
         escrow = deployment.escrow(rpc)
         fault_proof = deployment.fault_proof(rpc)
+        # First, with its lease: a standby waits for it before it opens anything of the home.
+        if is_dry_run:
+            outbox = Outbox(
+                empty_outbox(home), chain_id=deployment.chain_id, address=signer.address
+            )
+        else:
+            outbox = open_outbox(settings, deployment, signer.address, is_daemon=True)
         db = ChainDb(
             _tables(settings, deployment, name) or home / "chain.db",
             chain_id=deployment.chain_id,
             genesis=deployment.genesis,
             escrow=escrow.address,
         )
-        sent = outbox_path(settings, deployment, key.address)
-        if is_dry_run:
-            sent = empty_outbox(home)
-        outbox = Outbox(
-            sent,
-            chain_id=deployment.chain_id,
-            address=key.address,
-            lease=FileLease.take(sent, is_standby=settings.standby),
-        )
     except BaseException:
         if db is not None:
             db.close()
+        if outbox is not None:
+            outbox.close()
         rpc.close()
         raise
     sender = Sender(
         rpc,
-        key,
+        signer,
         outbox,
         chain_id=deployment.chain_id,
         fees=Fees.unattended(
@@ -296,7 +299,7 @@ def open_context(
         "open",
         extra={
             "daemon": name,
-            "account": key.address,
+            "account": signer.address,
             "chain": deployment.chain_id,
             "escrow": escrow.address,
             "node": rpc.host,
@@ -315,7 +318,7 @@ def open_context(
         settings=settings,
         home=home,
         stop=stop,
-        key=key,
+        signer=signer,
         deployment=deployment,
         rpc=rpc,
         db=db,

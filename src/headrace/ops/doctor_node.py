@@ -9,7 +9,7 @@ from headrace.chain.endpoints import connect
 from headrace.chain.manifest import Deployment
 from headrace.chain.outbox import Outbox
 from headrace.chain.rpc import Header, NodeError, Rpc, header_request, to_header
-from headrace.daemon.context import outbox_path
+from headrace.daemon.sending import outbox_path
 from headrace.errors import HeadraceError, RetryLater, Unreachable, UsageError
 from headrace.ops.checkup import unsupported
 from headrace.ops.finding import Finding, bad, ok, silent

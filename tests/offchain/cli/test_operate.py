@@ -12,7 +12,7 @@ import requests
 
 from headrace.chain.db import ChainDb
 from headrace.chain.outbox import Outbox
-from headrace.daemon.context import outbox_path
+from headrace.daemon.sending import outbox_path
 from headrace.ops import checkup, doctor_node
 from headrace.ops.doctor import verdict
 from headrace.ops.finding import bad, ok, silent
