@@ -31,6 +31,8 @@ _FORGET = 7_200
 _NOT_MATCHED = frozenset({"escrow: job is not matched", "escrow: wrong match record"})
 _NOT_CLAIMED = frozenset({"escrow: no claim", "escrow: wrong record"})
 _CONVICTED = _NOT_CLAIMED | {"proof: already refuted"}
+_FALLEN = frozenset({"game: claim is refuted", "game: claim has fallen"})
+_NOT_DEMANDED = frozenset({"game: no open demand", "game: nothing to answer for"})
 # By contract and function: the reasons that say that the deed is done, by whomever, or that the
 # time for it has gone by with the attempt.
 DONE: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -54,6 +56,18 @@ DONE: Mapping[str, frozenset[str]] = MappingProxyType(
         "FaultProof.prove_padding": _CONVICTED,
         "FaultProof.prove_leaf_form": _CONVICTED,
         "FaultProof.prove_pad_node": _CONVICTED,
+        "GraphProof.prove": _NOT_CLAIMED | {"graph: already refuted"},
+        "GraphProof.commit_fault": frozenset(
+            {"graph: too late to commit", "game: already committed"}
+        ),
+        "GraphProof.open": _NOT_CLAIMED
+        | _FALLEN
+        | {"graph: too late to open", "game: already demanded"},
+        "GraphProof.demand": _FALLEN | {"game: already demanded"},
+        "GraphProof.answer": _NOT_DEMANDED,
+        "GraphProof.answer_leaf": _NOT_DEMANDED,
+        "GraphProof.silence": _NOT_CLAIMED | _FALLEN | {"game: no demand to call out"},
+        "GraphProof.settle_demand": frozenset({"game: no fee to settle"}),
     }
 )
 

@@ -16,6 +16,8 @@ from headrace.chain.fees import Kind
 _PROOF = Kind(gas_ceiling=6_000_000, is_safety=True)
 # A trace of 24,576 bytes in calldata, hashed to its root.
 _TRACE = Kind(gas_ceiling=6_000_000, is_safety=True)
+# One node of the game: sixteen children, or a leaf of a kilobyte.
+_GAME = Kind(gas_ceiling=1_500_000, is_safety=True)
 _BATCH = Kind(gas_ceiling=8_000_000)
 
 # By contract and function, as `Call.what` names them.
@@ -44,6 +46,17 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "FaultProof.prove_padding": _PROOF,
         "FaultProof.prove_leaf_form": _PROOF,
         "FaultProof.prove_pad_node": _PROOF,
+        # No operator's proof takes more than 5,000,000.
+        "GraphProof.prove": _PROOF,
+        "GraphProof.claim_reward": Kind(gas_ceiling=6_000_000),
+        "GraphProof.audit": Kind(gas_ceiling=6_000_000),
+        "GraphProof.commit_fault": _GAME,
+        "GraphProof.open": _GAME,
+        "GraphProof.demand": _GAME,
+        "GraphProof.answer": _GAME,
+        "GraphProof.answer_leaf": _GAME,
+        "GraphProof.silence": _GAME,
+        "GraphProof.settle_demand": Kind(gas_ceiling=400_000),
     }
 )
 # Anything else: what other contracts of a later version add is not held up, but is bounded.

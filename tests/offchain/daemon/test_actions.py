@@ -8,14 +8,28 @@ import pytest
 from headrace.chain.abi import Call
 from headrace.chain.contract import Contract
 from headrace.chain.contracts import JobEscrow, Token
+from headrace.chain.graph_rules import GraphProof
+from headrace.chain.outbox import Deferred
 from headrace.chain.outbox_rows import Tx
 from headrace.chain.rpc import Rpc
 from headrace.chain.rules import FaultProof
-from headrace.daemon.actions import DONE, FIRST_LAPSE, LONGEST_LAPSE, Action, Performer, under_way
+from headrace.daemon.actions import (
+    DONE,
+    FIRST_LAPSE,
+    LONGEST_LAPSE,
+    Action,
+    Performer,
+    by_urgency,
+    under_way,
+)
 from headrace.errors import Rejected, RetryLater, Unreachable
 from tests.harness import ROOT
 
-CONTRACTS: dict[str, type[Contract]] = {"JobEscrow": JobEscrow, "FaultProof": FaultProof}
+CONTRACTS: dict[str, type[Contract]] = {
+    "JobEscrow": JobEscrow,
+    "FaultProof": FaultProof,
+    "GraphProof": GraphProof,
+}
 DRIP = Action("drip:1", "Token", "drip", (5,))
 
 
@@ -27,7 +41,8 @@ class FakeSender:
     asked: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
-    def submit(self, action: str, call: Call, *, gas: int | None = None, deadline: int | None = None
+    def submit(
+        self, action: str, call: Call, *, gas: int | None = None, deadline: int | None = None
     ) -> Tx:
         self.asked.append(action)
         self.answer(action)
@@ -126,6 +141,56 @@ def test_something_can_be_written_down_first_but_not_of_what_is_held(sender, per
     for _ in range(2):
         performer.perform([DRIP], now=0, before=lambda action: noted.append(action.key))
     assert noted == ["drip:1"]
+
+
+def test_what_a_rule_of_our_own_forbids_waits_for_the_next_block_and_holds_up_nothing(
+    sender, performer, caplog
+):
+    def answer(action: str) -> None:
+        if action != "drip:3":
+            raise Deferred(f"no room for {action}")
+
+    sender.answer = answer
+    actions = [replace(DRIP, key=f"drip:{n}") for n in (1, 2, 3)]
+    performed = performer.perform(actions, now=5)
+    assert [tx.action for tx in performed.sent] == ["drip:3"]
+    assert performed.deferred == {
+        "drip:1": "no room for drip:1",
+        "drip:2": "no room for drip:2",
+    }
+    # Not asked again in the same block, and said once for as long as it lasts.
+    sender.asked.clear()
+    assert set(performer.perform(actions, now=5).deferred) == {"drip:1", "drip:2"}
+    assert sender.asked == ["drip:3"]
+    performer.perform(actions, now=6)
+    assert sender.asked == ["drip:3", "drip:1", "drip:2", "drip:3"]
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "waits"
+    ]
+    sender.answer = lambda action: None
+    assert performer.perform(actions, now=7).deferred == {}
+
+
+def test_what_may_not_wait_goes_first_then_by_deadline(sender, performer):
+    actions = [
+        replace(DRIP, key="late", deadline=50),
+        replace(DRIP, key="whenever"),
+        replace(DRIP, key="soon", deadline=20),
+        replace(DRIP, key="first", deadline=20),
+    ]
+    assert [a.key for a in by_urgency(actions)] == ["soon", "first", "late", "whenever"]
+    proof = Action("proof", "FaultProof", "prove_argmax", (), deadline=99)
+    assert by_urgency([*actions, proof])[0] == proof
+    performer.perform(actions, now=1)
+    assert sender.asked == ["soon", "first", "late", "whenever"]
+
+
+def test_nothing_is_sent_before_its_time_or_after_its_deadline(sender, performer):
+    action = replace(DRIP, not_before=10, deadline=20)
+    for now, is_sent in ((9, False), (10, True), (20, True), (21, False)):
+        performed = performer.perform([action], now)
+        assert bool(performed.sent) is is_sent
+        assert performed.held == (() if is_sent else ("drip:1",))
 
 
 @pytest.mark.parametrize("what", DONE)
