@@ -225,12 +225,19 @@ class Follower:
             self._wait_or_leave(why)
             raise RetryLater(why)
         self._waited = 0
-        below = cursor.number + 1
+        below = other = cursor.number + 1
         while headers := self._db.headers(below=below, count=32):
             answers = self._rpc.batch([header_request(number) for number, _ in headers])
             for (number, ours), answer in zip(headers, answers, strict=True):
                 if answer is not None and to_header(answer).hash == ours:
+                    # Far back not every header is kept: what lies between the two that are may be
+                    # of either branch, so only a block that is known to be another one counts.
+                    if other <= self.final:
+                        self._halt(
+                            cursor, f"block {other} was rewritten, and {self.final} was final"
+                        )
                     return self._roll_back(head, cursor, number, ours)
+                other = number
             below = headers[-1][0]
         if self._db.headers(below=self._start + 1, count=1) and self.final < self._start:
             # Everything since the deployment is kept, and none of it is true any more.
@@ -257,10 +264,6 @@ class Follower:
             return False
 
     def _roll_back(self, head: Header, cursor: Cursor, number: int, block_hash: bytes) -> Step:
-        if number < self.final:
-            self._halt(
-                cursor, f"the chain was rewritten from block {number + 1}, {self.final} was final"
-            )
         removed = self._db.rollback(number, block_hash)
         depth = cursor.number - number
         self.counters.reorganisations += 1
