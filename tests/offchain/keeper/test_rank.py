@@ -3,7 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.chain.abi import checksummed
 from headrace.keeper.rank import may_act, rank, turn_at
+from headrace.keeper.roster import HORIZON, MOST, Roster
 
 addresses = st.binary(min_size=20, max_size=20).map(lambda raw: "0x" + raw.hex())
 keeper_sets = st.lists(addresses, min_size=1, max_size=8, unique=True)
@@ -57,3 +59,43 @@ def test_jobs_are_spread_over_the_keepers():
         ranks = [rank(number.to_bytes(32), keeper, keepers) for keeper in keepers]
         firsts[ranks.index(0)] += 1
     assert all(800 < first < 1_200 for first in firsts)
+
+
+ME = "0x" + "aa" * 20
+
+
+def keeper_number(number: int) -> str:
+    return checksummed(f"0x{number:040x}")
+
+
+def test_who_has_matched_lately_is_on_the_roster():
+    roster = Roster(ME, told=[keeper_number(1)])
+    assert set(roster.keepers(0)) == {checksummed(ME), keeper_number(1)}
+    roster.saw(keeper_number(2), 100)
+    roster.saw(keeper_number(2), 90)
+    assert keeper_number(2) in roster.keepers(100 + HORIZON)
+    assert keeper_number(2) not in roster.keepers(101 + HORIZON)
+    assert keeper_number(1) in roster.keepers(10**9)
+
+
+def test_no_number_of_names_delays_a_job_by_more_than_a_few_staggers():
+    roster = Roster(ME)
+    for number in range(1, 1_000):
+        roster.saw(keeper_number(number), number)
+    known = roster.keepers(1_000)
+    assert len(known) == MOST + 1
+    # The latest are those that count.
+    assert keeper_number(999) in known
+    assert keeper_number(1) not in known
+    assert max(rank(bytes([job]) * 32, ME, known) for job in range(256)) <= MOST
+
+
+@given(st.permutations([(keeper_number(n), 10 * n) for n in range(1, 12)]))
+def test_the_order_in_which_matches_are_heard_of_does_not_matter(matches):
+    roster = Roster(ME)
+    for keeper, at in matches:
+        roster.saw(keeper, at)
+    assert set(roster.keepers(120)) == {
+        checksummed(ME),
+        *(keeper_number(n) for n in range(12 - MOST, 12)),
+    }
