@@ -22,6 +22,7 @@ import numpy as np
 from headrace.chain import accounts
 from headrace.chain.abi import Call, Log, decode_values
 from headrace.chain.accounts import Key
+from headrace.chain.contract import Contract
 from headrace.chain.jobs import Job, JobBook
 from headrace.chain.local_deployer import LocalDeployer
 from headrace.chain.manifest import Deployment
@@ -29,8 +30,8 @@ from headrace.chain.parameters import Parameters
 from headrace.chain.rpc import Rpc, to_bytes, to_int
 from headrace.chain.views import JobState, Slot
 from headrace.chain.wiring import deploy
+from headrace.formats import input_form
 from headrace.graph.model import Model, Operator
-from headrace.graph.tensors import input_bytes
 from headrace.market.book import LiveAsk
 from headrace.market.postings import read_ask
 from headrace.store.blobs import BlobStore
@@ -55,6 +56,7 @@ offer:
   max_lock: 50
   min_attempt: 1s
   min_acknowledge: 1s
+  max_delay: 10m
   check: {{window: {window}s, reply: {reply}s, follow: {follow}s}}
 """
 
@@ -137,16 +139,32 @@ class Town:
         self.escrow = self.deployment.escrow(self.rpc)
         self.fault_proof = self.deployment.fault_proof(self.rpc)
         self.domain = Domain(self.deployment.chain_id, self.escrow.address)
-        rng = np.random.default_rng(5)
-        widths = [24, 40, 24, 10]
-        operators = [random_matmul(rng, at, *pair) for at, pair in enumerate(pairwise(widths))]
-        operators.append(Operator.argmax(3, 10))
-        self.model = Model.of(operators, 24, 64)
+        self._rng = np.random.default_rng(5)
+        self.model: Any = self.make_model()
+        self.form = input_form(self.model)
+        self.judge: Contract = self.install()
         self.store.put_model(self.model)
+
+    # ---- what is run here: small models, unless a town says otherwise
+
+    def make_model(self) -> Any:
+        """The model that all jobs are for."""
+        widths = [24, 40, 24, 10]
+        pairs = enumerate(pairwise(widths))
+        operators = [random_matmul(self._rng, at, *pair) for at, pair in pairs]
+        operators.append(Operator.argmax(3, 10))
+        return Model.of(operators, 24, 64)
+
+    def install(self) -> Contract:
+        """Register the model; who judges it."""
         descriptors, width = self.model.descriptors, self.model.input_width
         call = self.fault_proof.register_model(descriptors, width, self.model.max_units, bytes(32))
         self.send(self.people[0], call)
-        self._rng = rng
+        return self.fault_proof
+
+    def make_input(self, units: int) -> Any:
+        """An input of its own for a job."""
+        return random_input(self._rng, units, self.model.input_width)
 
     def stop(self) -> None:
         """End every process."""
@@ -252,7 +270,8 @@ class Town:
         """A watcher with money for a few demands, not yet started."""
         home, address = self.home("watcher", secret)
         self.rpc.call("anvil_impersonateAccount", address)
-        self.fund(address, UNIT, 1 << self.vault.FAULT_PROOF_BOOK)
+        books = 1 << self.vault.FAULT_PROOF_BOOK | 1 << self.vault.GRAPH_PROOF_BOOK
+        self.fund(address, UNIT, books)
         return self._daemon("watcher", home, ["headrace.watch"], None)
 
     def _daemon(self, name: str, home: Path, module: list[str], store: Path | None) -> Daemon:
@@ -269,11 +288,10 @@ class Town:
 
     def post(self, requester: str, *, units: int = 4, store: BlobStore | None = None) -> Terms:
         """A posted job over an input of its own, which is put into the store(s)."""
-        tensor = random_input(self._rng, units, self.model.input_width)
-        self.store.put_tensor(tensor)
+        tensor = self.make_input(units)
         if store is not None:
-            store.put_tensor(tensor)
-        return self.post_for(requester, self.store.put_tensor(tensor), units)
+            store.put_input(self.form, tensor)
+        return self.post_for(requester, self.store.put_input(self.form, tensor), units)
 
     def post_for(self, requester: str, input_id: str, units: int = 4) -> Terms:
         """A posted job over an input that need not be there."""
@@ -281,7 +299,7 @@ class Town:
         now = self.now
         terms = Terms(
             requester=requester,
-            verifier=self.fault_proof.address,
+            verifier=self.judge.address,
             settings=self.settings.pack(),
             requirement=0,
             program=self.model.program,
@@ -300,7 +318,7 @@ class Town:
             ack_seconds=9,
             attempt_seconds=30,
             units=units,
-            input_bytes=input_bytes(units, self.model.input_width),
+            input_bytes=self.form.size(units),
             epoch=0,
             salt=self._salt,
         )
@@ -345,22 +363,24 @@ class Town:
                 return Record.unpack(record)
         raise AssertionError("no match")
 
+    def as_log(self, item: dict[str, Any], address: str) -> Log:
+        """A log as a node gives it."""
+        return Log(
+            block_number=to_int(item["blockNumber"]),
+            log_index=to_int(item["logIndex"]),
+            block_hash=to_bytes(item["blockHash"]),
+            tx_hash=to_bytes(item["transactionHash"]),
+            address=address,
+            topics=tuple(to_bytes(topic) for topic in item["topics"]),
+            data=to_bytes(item["data"]),
+            timestamp=0,
+        )
+
     def _logs(self, terms: Terms) -> list[Log]:
         topics = [None, "0x" + self.job_id(terms).hex()]
         wanted = {"address": self.escrow.address, "fromBlock": "0x0", "topics": topics}
-        return [
-            Log(
-                block_number=to_int(item["blockNumber"]),
-                log_index=to_int(item["logIndex"]),
-                block_hash=to_bytes(item["blockHash"]),
-                tx_hash=to_bytes(item["transactionHash"]),
-                address=self.escrow.address,
-                topics=tuple(to_bytes(topic) for topic in item["topics"]),
-                data=to_bytes(item["data"]),
-                timestamp=0,
-            )
-            for item in self.rpc.call("eth_getLogs", wanted)
-        ]
+        found = self.rpc.call("eth_getLogs", wanted)
+        return [self.as_log(item, self.escrow.address) for item in found]
 
     def job(self, terms: Terms) -> Job:
         """The job as its events tell it."""
@@ -375,9 +395,9 @@ class Town:
 
 
 @contextmanager
-def a_town(folder: Path) -> Iterator[Town]:
+def a_town(folder: Path, kind: type[Town] = Town) -> Iterator[Town]:
     """A town that is torn down afterwards."""
-    town = Town(folder)
+    town = kind(folder)
     try:
         yield town
     finally:

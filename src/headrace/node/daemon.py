@@ -85,6 +85,7 @@ class NodeDaemon:
         """One round."""
         view = self._context.look()
         self._sort(view.jobs)
+        self._wake(view.claims)
         self._collect()
         self._perform(self._jobs_due(view.now), view)
         if view.is_new:
@@ -116,6 +117,11 @@ class NodeDaemon:
             del self._trouble[gone]
         for gone in [key for key in self._said if key not in self._mine]:
             del self._said[gone]
+
+    def _wake(self, claims: Iterable[bytes]) -> None:
+        """Look again at the attempts whose claims somebody has moved against."""
+        touched = set(claims)
+        self._quiet -= {key for key in self._quiet if self._mine[key].claim_id in touched}
 
     def _see(self, key: AttemptKey, job: Job) -> None:
         entry = self._record.entry(key)
