@@ -1,0 +1,155 @@
+"""What goes wrong during the soak, drawn from a seed; each fault ends by itself."""
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from headrace.errors import HeadraceError
+from scripts.soak.cast import Player, Soak
+from tests.misbehaving_rpc import (
+    Fails,
+    Proxy,
+    delayed,
+    hang_up,
+    of_logs,
+    status,
+    throttled_in_200,
+)
+
+# Seconds within which a daemon that is told to stop has to be gone.
+STOP_WITHIN = 5.0
+# Daemons that ended by themselves, after which there is nothing left to learn.
+_TOO_MANY = 20
+_GWEI = 10**9
+_FAILS: tuple[Fails, ...] = (
+    hang_up,
+    status(503),
+    status(429, {"Retry-After": "2"}),
+    throttled_in_200(),
+    delayed(3.0),
+)
+
+
+@dataclass
+class Faults:
+    """The faults so far, and those that have to be ended."""
+
+    soak: Soak
+    chance: random.Random
+    counts: Counter[str] = field(default_factory=Counter)
+    # Daemons that ended by themselves, or not as they were told.
+    wrong: list[str] = field(default_factory=list)
+    slowest_stop: float = 0.0
+    _due: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+
+    def one(self) -> None:
+        """One more fault."""
+        kinds: list[tuple[int, Callable[[], None]]] = [
+            (4, self._kill),
+            (2, self._terminate),
+            (1, self._freeze),
+            (4, self._outage),
+            (1, self._short_logs),
+            (3, self._reorganise),
+            (1, self._drop),
+            (1, self._spike),
+        ]
+        weights = [weight for weight, _ in kinds]
+        (_, fault) = self.chance.choices(kinds, weights)[0]
+        try:
+            fault()
+        except HeadraceError as error:
+            print(f"  a fault could not be made: {error}")
+
+    def tend(self, *, at_once: bool = False) -> None:
+        """End the faults whose time is over; look whether a daemon has ended by itself."""
+        now = time.monotonic()
+        for due in [due for due in self._due if at_once or due[0] <= now]:
+            self._due.remove(due)
+            due[1]()
+        for player in self.soak.players:
+            process = player.daemon.process
+            if process is not None and process.poll() is not None:
+                name, code = player.daemon.name, process.returncode
+                self.wrong.append(f"{name} ended by itself with {code}")
+                self._gone(player)
+        if len(self.wrong) > _TOO_MANY:
+            raise HeadraceError(f"daemons don't stay up: {self.wrong[-1]}")
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> None:
+        self._due.append((time.monotonic() + seconds, what))
+
+    def _victim(self) -> Player | None:
+        alive = [
+            player
+            for player in self.soak.players
+            if player.may_die and not player.is_stopped and player.daemon.process is not None
+        ]
+        return self.chance.choice(alive) if alive else None
+
+    # ---- daemons
+
+    def _kill(self) -> None:
+        if (player := self._victim()) is not None:
+            self.counts["kills"] += 1
+            player.daemon.kill()
+            self._gone(player)
+
+    def _terminate(self) -> None:
+        if (player := self._victim()) is not None:
+            self.counts["stops"] += 1
+            code, seconds = player.daemon.terminate()
+            self.slowest_stop = max(self.slowest_stop, seconds)
+            if code != 0 or seconds > STOP_WITHIN:
+                self.wrong.append(f"{player.daemon.name} stopped with {code} in {seconds:.1f} s")
+            self._gone(player)
+
+    def _gone(self, player: Player) -> None:
+        player.daemon.process = None
+        self._later(self.chance.uniform(0, 6), player.daemon.start)
+
+    def _freeze(self) -> None:
+        player = self._victim()
+        if player is None:
+            return
+        self.counts["freezes"] += 1
+        player.send(signal.SIGSTOP)
+        player.is_stopped = True
+
+        def thaw() -> None:
+            player.is_stopped = False
+            player.send(signal.SIGCONT)
+
+        self._later(self.chance.uniform(5, 40), thaw)
+
+    # ---- nodes
+
+    def _outage(self) -> None:
+        proxy = self.chance.choice(self.soak.proxies)
+        self.counts["outages"] += 1
+        proxy.fails = self.chance.choice(_FAILS)
+        self._later(self.chance.uniform(2, 8), proxy.heal)
+
+    def _short_logs(self) -> None:
+        proxy: Proxy = self.chance.choice(self.soak.proxies)
+        self.counts["short_logs"] += 1
+        proxy.changes = of_logs(lambda logs: logs[:-1])
+        self._later(self.chance.uniform(1, 4), proxy.heal)
+
+    # ---- the chain
+
+    def _reorganise(self) -> None:
+        self.counts["reorganisations"] += 1
+        self.soak.town.rpc.call("anvil_reorg", self.chance.choice([1, 2, 3]), [])
+
+    def _drop(self) -> None:
+        self.counts["drops"] += 1
+        self.soak.town.rpc.call("anvil_dropAllTransactions")
+
+    def _spike(self) -> None:
+        self.counts["fee_spikes"] += 1
+        fee = self.chance.choice([20, 60, 120]) * _GWEI
+        self.soak.town.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(fee))
