@@ -86,7 +86,7 @@ def layer_norm(
     # centred * inverse is the normalised element times this over sqrt(width)
     drop = _NORM_POWER + cut // 2 - _NORM_BITS
     factor = gamma.astype(np.float64) * math.sqrt(width) / (1 << _NORM_BITS) / unit
-    words = offset_params(factor, beta.astype(np.float64) / unit, least=2.0**-_NORM_BITS * 2**-8)
+    words = offset_params(factor, beta.astype(np.float64) / unit)
     made = builders.mul(centred, inverse, words, stat=True, shift=drop, size=2, lo=-WORD, hi=WORD)
     return Real(graph.add(made), unit)
 
@@ -106,7 +106,8 @@ def attention(
     """Add softmax attention over int8 tensors, as an int8 with `unit` for each column.
 
     `product` is what one step of a query times one of a key is worth; `reach` the greatest
-    magnitude of a score that calibration saw. Entries where `mask` is 0 weigh nothing.
+    magnitude of a score that calibration saw. Entries where `mask` is 0 weigh nothing, unless all the
+    others have scores below the calibrated range, where they saturate to what is masked.
     """
     seq = mask.width
     channels = query.view.width // heads

@@ -19,6 +19,7 @@ LEVELS = 127
 """Greatest magnitude of an int8 that stands for a real number; -128 is left out."""
 
 _MULT_BITS = 30
+_LEAST_FACTOR = 2.0**-50
 _GRID = 256
 
 
@@ -26,13 +27,6 @@ def grid(values: npt.ArrayLike) -> Floats:
     """Round to 9 significant bits: what a measured range is taken for, on every machine."""
     mantissa, exponent = np.frexp(np.asarray(values, dtype=np.float64))
     return np.asarray(np.ldexp(np.rint(mantissa * 2 * _GRID) / (2 * _GRID), exponent))
-
-
-def power_of_two(greatest: float, room: int) -> float:
-    """Return the least power of two u with `greatest <= room * u`; 1 when there is no range."""
-    if not math.isfinite(greatest) or greatest < 0:
-        raise ModelError(f"no unit for the range {greatest}")
-    return 1.0 if greatest == 0 else 2.0 ** math.ceil(math.log2(greatest / room))
 
 
 def scale(greatest: npt.ArrayLike) -> Floats:
@@ -74,15 +68,17 @@ def params(factor: npt.ArrayLike, bias: npt.ArrayLike = 0.0) -> Params:
     )
 
 
-def offset_params(factor: npt.ArrayLike, offset: npt.ArrayLike, least: float) -> Params:
+def offset_params(factor: npt.ArrayLike, offset: npt.ArrayLike) -> Params:
     """Return the words of `acc * factor + offset`, `offset` in units of the result.
 
-    A factor below `least` (> 0) is taken for it, so that the offset still fits beside it; acc
-    has to be so small that `least * acc` changes nothing.
+    A factor so small that the offset wouldn't fit beside it is taken for the least that does, which
+    shifts the result by `offset * acc / 2^30` at most.
     """
     factors = np.asarray(factor, dtype=np.float64)
+    offsets = np.asarray(offset, dtype=np.float64)
+    least = np.maximum(np.abs(offsets) / (MAX_BIAS - 1), _LEAST_FACTOR)
     held = np.where(np.abs(factors) < least, np.where(factors < 0, -least, least), factors)
-    return params(held, np.asarray(offset, dtype=np.float64) / held)
+    return params(held, offsets / held)
 
 
 def table(values: npt.ArrayLike, size: int) -> npt.NDArray[Any]:

@@ -7,13 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.graph2 import builders
-from headrace.graph2.importer.fixed import LEVELS, Floats, grid, params, scale
+from headrace.graph2.importer.fixed import LEVELS, Floats, grid, params
 from headrace.graph2.model import GraphBuilder
+from headrace.graph2.operators import MAX_BIAS
 from headrace.graph2.views import View
 
 Array = npt.NDArray[Any]
 
 _LEAST = 1e-5
+_LEAST_STEP = 2.0**-16
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,9 @@ def dense(
 ) -> Real:
     """Add `x @ weights.T + bias`, `weights` (width_out, width_in) floats; a step is `unit`."""
     scaled = weights.astype(np.float64) * np.broadcast_to(x.unit, (weights.shape[1],))
-    step = scale(np.abs(scaled).max(axis=1))
+    # fine enough for the bias to have a place beside the weights, if they are small or nothing
+    least = np.maximum(np.abs(bias) / (MAX_BIAS - 1), np.asarray(unit) * _LEAST_STEP)
+    step = np.maximum(np.abs(scaled).max(axis=1) / LEVELS, least)
     whole = np.rint(scaled / step[:, None]).astype(np.int64)
     words = params(step / unit, bias.astype(np.float64) / step)
     high = (1 << (8 * size - 1)) - 1

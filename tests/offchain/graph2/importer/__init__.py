@@ -1,0 +1,1 @@
+"""The importer: scales, blocks, small models, ONNX files, MiniLM."""
