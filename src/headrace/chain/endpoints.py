@@ -66,6 +66,7 @@ class Budget:
 @dataclass(slots=True)
 class _Node:
     rpc: Rpc
+    spare: Rpc | None = None
     reading: Budget = field(default_factory=Budget)
     acting: Budget = field(default_factory=Budget)
     is_checked: bool = False
@@ -83,18 +84,21 @@ class Endpoints(Rpc):
         *,
         chain_id: int | None = None,
         genesis: bytes | None = None,
+        make: Callable[[int], Rpc] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
         """
         `nodes` in the order of preference. Each is asked for its chain before it is first used if
-        `chain_id` is given, and for its first block if `genesis` is.
+        `chain_id` is given, and for its first block if `genesis` is. `make` makes another
+        connection to the node at an index.
         """
         self._nodes = [_Node(rpc) for rpc in nodes]
         self._current = 0
         self._chain_id = chain_id
         self._genesis = genesis
+        self._make = make
         self._clock = clock
         self._sleep = sleep
         self._draw = draw
@@ -107,6 +111,8 @@ class Endpoints(Rpc):
         """Drop all connections."""
         for node in self._nodes:
             node.rpc.close()
+            if node.spare is not None:
+                node.spare.close()
 
     # ---- other nodes
 
@@ -130,6 +136,15 @@ class Endpoints(Rpc):
         if failure is not None and not outcomes:
             raise failure
         return outcomes
+
+    def spare(self) -> Rpc | None:
+        """A second connection to the node in use, unless that one has asked for patience."""
+        node = self._nodes[self._current]
+        if node.reading.gap or node.reading.free_at > self._clock() or not node.is_checked:
+            return None
+        if node.spare is None and self._make is not None:
+            node.spare = self._make(self._current)
+        return node.spare
 
     def distrust(self, why: str) -> None:
         """Leave the node in use for the next one that serves the chain, if there is one."""
@@ -234,7 +249,10 @@ class Endpoints(Rpc):
 
     def _check(self, node: _Node) -> None:
         """Find out whether a node serves the chain. Unreachable, Throttled if it can't say now."""
-        if node.is_checked or (self._chain_id is None and self._genesis is None):
+        if node.is_checked:
+            return
+        if self._chain_id is None and self._genesis is None:
+            node.is_checked = True  # nobody said what it should be
             return
         answers = node.rpc.batch([("eth_chainId", ()), ("eth_getBlockByNumber", ("0x0", False))])
         chain_id = to_int(answers[0])
@@ -287,12 +305,18 @@ def connect(
     make: Callable[..., Rpc] | None = None,
 ) -> Rpc:
     """
-    The node, or the nodes, at the URLs in `urls`, separated by commas; `make` makes the connection
-    to each, with the arguments of Rpc. UsageError if one can't be a
-    URL or none is given. Nothing is sent yet.
+    The node, or the nodes, at the URLs in `urls`, separated by commas; `make` makes the connections
+    to each, with the arguments of Rpc. UsageError if one can't be a URL or none is given. Nothing
+    is sent yet.
     """
     given = [url.strip() for url in urls.split(",") if url.strip()]
-    nodes = [(make or Rpc)(url, timeout=timeout) for url in given]
+    made = make or Rpc
+    nodes = [made(url, timeout=timeout) for url in given]
     if not nodes:
         raise UsageError("the RPC URL must start with http:// or https:// and name a host")
-    return Endpoints(nodes, chain_id=chain_id, genesis=genesis)
+    return Endpoints(
+        nodes,
+        chain_id=chain_id,
+        genesis=genesis,
+        make=lambda index: made(given[index], timeout=timeout),
+    )

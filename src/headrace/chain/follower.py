@@ -299,6 +299,7 @@ class Follower:
             return Step(head, cursor.number)
         if first <= far:
             headers, logs = self._far(first, min(far, first + self._range - 1))
+            self._prepare(headers[-1].number + 1, far)
         else:
             headers = self._reader.chain(first, min(head.number, first + STEP - 1))
             logs = self._reader.of_blocks(headers)
@@ -326,6 +327,11 @@ class Follower:
         elif len(logs) < _AIM and count == self._range:
             self._range = min(self._max_range, self._range + self._range // 4 + 1)
         return headers, logs
+
+    def _prepare(self, first: int, far: int) -> None:
+        """Have the next range on its way while this one is stored."""
+        if first <= far:
+            self._reader.prepare(first, min(far, first + self._range - 1))
 
     # ---- again
 

@@ -9,8 +9,10 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 from headrace.chain.abi import Log
+from headrace.chain.ahead import Ahead
 from headrace.chain.logs import LogParser, Malformed, may_hold, of_receipts
 from headrace.chain.rpc import Header, NodeError, Rpc, TooLarge, header_request, to_header, to_int
 from headrace.errors import HeadraceError, RetryLater
@@ -23,8 +25,7 @@ class LogReader:
         """`addresses` in any case."""
         self._rpc = rpc
         self._addresses = [address.lower() for address in addresses]
-        # How many blocks had to be read from their receipts.
-        self.from_receipts = 0
+        self._ahead: Ahead[tuple[Header, Any]] = Ahead()
 
     def headers(self, numbers: Sequence[int]) -> list[Header]:
         """The headers of blocks below the head. RetryLater if the node lacks one."""
@@ -88,7 +89,6 @@ class LogReader:
         answer = self._rpc.call("eth_getBlockReceipts", "0x" + header.hash.hex())
         if answer is None:
             raise RetryLater("the node does not know a block any more")
-        self.from_receipts += 1
         return of_receipts(answer, header, self._addresses)
 
     def of_range(self, first: int, last: int) -> tuple[list[Header], list[Log]]:
@@ -100,10 +100,23 @@ class LogReader:
         with _no_collection():
             return self._of_range(first, last)
 
-    def _of_range(self, first: int, last: int) -> tuple[list[Header], list[Log]]:
+    def prepare(self, first: int, last: int) -> None:
+        """Ask for a range that `of_range` will be called with next, if there is a line free."""
+        if (spare := self._rpc.spare()) is not None:
+            self._ahead.ask(first, last, lambda: self._fetch(spare, first, last))
+
+    def _fetch(self, rpc: Rpc, first: int, last: int) -> tuple[Header, Any]:
+        # The last header from before: if it is still the same afterwards, the logs are of its
+        # branch, also those that are not there.
+        header = rpc.header(last)
+        if header is None:
+            raise RetryLater("the node does not know a block below its head")
         wanted = {"address": self._addresses, "fromBlock": hex(first), "toBlock": hex(last)}
+        return header, rpc.call("eth_getLogs", wanted)
+
+    def _of_range(self, first: int, last: int) -> tuple[list[Header], list[Log]]:
         try:
-            answer = self._rpc.call("eth_getLogs", wanted)
+            before, answer = self._ahead.take(first, last) or self._fetch(self._rpc, first, last)
         except TooLarge:
             if first < last:
                 raise
@@ -121,6 +134,8 @@ class LogReader:
         # Their time is needed, and a hash that all logs of a block agree with. The first header
         # shows that the range follows on what was read before.
         headers = self.headers(sorted(numbers | {first, last}))
+        if headers[-1].hash != before.hash:
+            raise RetryLater("the chain is being rewritten")
         parser = LogParser({header.number: header for header in headers}, self._addresses)
         return headers, parser.parse(answer)
 

@@ -30,11 +30,6 @@ BlockTag = int | str
 BATCH_SIZE = 100
 # Revert data is the other side's: what is decoded of it is bounded.
 MAX_REVERT_BYTES = 2_048
-
-BlockTag = int | str
-BATCH_SIZE = 100
-# Revert data is the other side's: what is decoded of it is bounded.
-MAX_REVERT_BYTES = 2_048
 _THROTTLED = ("rate limit", "too many requests", "throttl", "exceeded its compute")
 _TOO_LARGE = (
     "returned more than",
@@ -127,6 +122,10 @@ class Rpc:
 
     def second(self) -> "Rpc | None":
         """Another node of the same chain to ask for its opinion; None if there is none."""
+        return None
+
+    def spare(self) -> "Rpc | None":
+        """A second connection to the same node, for one other thread; None if there is none."""
         return None
 
     def distrust(self, why: str) -> None:

@@ -311,3 +311,70 @@ def test_a_damaged_file_says_what_to_do(tmp_path):
 def test_reading_needs_a_file(tmp_path):
     with pytest.raises(UsageError, match="start a daemon"):
         open_db(tmp_path, is_readonly=True)
+
+
+@pytest.mark.parametrize("after", ["eth_getLogs", "eth_getBlockByNumber"])
+def test_a_range_that_is_rewritten_between_its_logs_and_its_headers_is_not_taken(tmp_path, after):
+    chain = FakeChain()
+    chain.mine(1)
+    db, rpc = open_db(tmp_path), FakeRpc(chain)
+    follower = make(rpc, db, near=0, max_range=50)
+    catch_up(follower)
+    for _ in range(6):
+        chain.mine()
+    asked = []
+
+    def rewrite(method: str) -> None:
+        # Empty when its logs were asked for; the new branch has some.
+        if asked and asked[-1] == after and "eth_getLogs" in [*asked, method]:
+            rpc.before = lambda method: None
+            chain.rewrite(6, *[(9,)] * 6)
+        asked.append(method)
+
+    rpc.before = rewrite
+    with suppress(RetryLater):
+        follower.step()
+    rpc.before = lambda method: None
+    chain.mine(3)
+    catch_up(follower)
+    assert rows(db) == chain.expected()
+    db.close()
+
+
+def test_ranges_are_asked_for_ahead_and_taken_once(fake, tmp_path):
+    db, rpc = open_db(tmp_path), FakeRpc(fake)
+    spare = FakeRpc(fake)
+    rpc.spare = lambda: spare
+    catch_up(make(rpc, db, near=0, max_range=7))
+    assert rows(db) == fake.expected()
+    # All but the first range came over the second connection.
+    assert rpc.requests.count("eth_getLogs") == 1
+    assert spare.requests.count("eth_getLogs") == 5
+    db.close()
+
+
+def test_what_was_asked_for_ahead_and_failed_is_asked_for_again(fake, tmp_path):
+    db, rpc = open_db(tmp_path), FakeRpc(fake)
+    spare = FakeRpc(fake)
+    spare.before = lost
+    rpc.spare = lambda: spare
+    catch_up(make(rpc, db, near=0, max_range=7))
+    assert rows(db) == fake.expected()
+    assert rpc.requests.count("eth_getLogs") == 6
+    db.close()
+
+
+def test_what_was_asked_for_ahead_on_a_dead_branch_is_not_taken(fake, tmp_path):
+    db, rpc = open_db(tmp_path), FakeRpc(fake)
+    spare = FakeRpc(fake)
+    rpc.spare = lambda: spare
+    follower = make(rpc, db, near=0, max_range=7)
+    follower.step()
+    follower._reader._ahead._thread.join()
+    fake.rewrite(33, *[(4, 5)] * 34)
+    for _ in range(100):
+        with suppress(RetryLater):
+            if follower.step().is_caught_up:
+                break
+    assert rows(db) == fake.expected()
+    db.close()
