@@ -30,7 +30,11 @@ CEILINGS: Mapping[str, int] = {
     "register": 120_000,
     "prove_matmul_64": 170_000,
     "prove_matmul_384": 200_000,
+    "prove_matmul_4096": 510_000,
+    "demand_answer_level": 160_000,
 }
+# What the proof of any operator may cost.
+PROOF_CEILING = 5_000_000
 # Who signs: an operator costs one question to the Registry, and the read of its key.
 SIGNED = (
     "Asks are signed by the provider's own key; in job_three_tx_operator by an operator of its own."
@@ -78,6 +82,11 @@ def above(found: Mapping[str, int]) -> list[str]:
         f"{name} is {found[name]:,}, at most {most:,} are allowed"
         for name, most in CEILINGS.items()
         if found[name] > most
+    ]
+    problems += [
+        f"{name} is {gas:,}, at most {PROOF_CEILING:,} are allowed"
+        for name, gas in found.items()
+        if name.startswith("prove_") and gas > PROOF_CEILING
     ]
     growth = found["job_1000"] - found["job_2"]
     if abs(growth) > GROWTH:

@@ -3,6 +3,7 @@
 Steady state: the parties have met before, and every account that is credited, the refuter too,
 already holds a non-zero word in the Vault. The system is the one of the tests (tests/system.py),
 with FaultProof as the verifier; models are random and of the shapes that the figures are about.
+What GraphProof's moves cost is in gas_graph.py.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from headrace.terms.words import (
     Requirement,
     Terms,
 )
+from scripts import gas_graph
 from tests.harness import Account, Chain, Receipt
 from tests.system import (
     ESCROW_BOOK,
@@ -278,14 +280,10 @@ class Stage:
     def disputes(self) -> Figures:
         """Proofs and demands, verdict and slash included."""
         system, found = self.system, Figures()
-        for width in (64, 384):
-            program = self.register((width, 64), IMAGES, argmax=False)
-            if width == DIGITS[0]:
-                program = self.digits
-            with self.aside():
-                found[f"prove_matmul_{width}"] = self.convict(program, 0)
         with self.aside():
-            found["prove_argmax"] = self.convict(self.digits, len(DIGITS) - 1)
+            found["prove_matmul_64"] = self.convict(self.digits, 0)
+        with self.aside():
+            found["prove_argmax_10"] = self.convict(self.digits, len(DIGITS) - 1)
         watcher, right = system.watchers[0], self.digits.right
         with self.aside():
             attempt = self.claimed(right.root)
@@ -303,7 +301,7 @@ class Stage:
             ref = self.ref(attempt, commitment)
             system.fault_proof.demand_trace(ref, sender=watcher)
             self.chain.travel(REPLY + 1)
-            found["silence"] = system.fault_proof.silence(ref, sender=watcher).gas_used
+            found["silence_trace"] = system.fault_proof.silence(ref, sender=watcher).gas_used
         return found
 
     def entries(self) -> Figures:
@@ -361,4 +359,4 @@ def measure(chain: Chain, last: int = 1_000) -> Figures:
     parts = (stage.lives, stage.batches, stage.failures, stage.disputes, stage.entries)
     for part in parts:
         found |= part()
-    return found
+    return found | gas_graph.measure(stage.system)

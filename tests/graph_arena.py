@@ -7,7 +7,7 @@ from headrace.graph2.claimed import ClaimedTrace
 from headrace.graph2.model import Model
 from headrace.graph2.quads import tensor_root
 from headrace.graph2.trace import Trace
-from tests.harness import Account
+from tests.harness import Account, Receipt
 from tests.system import Attempt, System
 from tests.unit.graph_proof.court import Case, Claim, Court, deploy_rules, settings
 
@@ -20,19 +20,20 @@ class Arena(Court):
 
     system: System
     attempts: dict[bytes, Attempt]
+    claims: dict[bytes, Receipt]
 
     @classmethod
     def on(cls, system: System, model: Model, tensor: Any) -> "Arena":
         """Deploy version 2 into a system; watchers and providers let its book reserve."""
         chain, p = system.chain, system.parameters
         models = chain.deploy("GraphModels", 0, sender=system.owner)
-        rules = deploy_rules(chain, models)
+        rules = deploy_rules(chain)
         bounds = (*p.window, *p.reply)
         proof = chain.deploy(
             "GraphProof", system.escrow, system.vault, models, rules, NODE_FEE, *bounds
         )
         arena = cls(chain, system.escrow, system.vault, models, rules, proof, model, tensor)
-        arena.system, arena.attempts = system, {}
+        arena.system, arena.attempts, arena.claims = system, {}, {}
         system.vault.add_book(proof, sender=system.owner)
         for account in (*system.watchers, *system.providers, *system.requesters):
             system.vault.authorise(GRAPH_PROOF_BOOK, sender=account)
@@ -69,7 +70,7 @@ class Arena(Court):
             max_lock=500 * 10**6,
         )
         attempt = self.system.match(terms, ask)
-        self.system.claim(attempt, claimed.root)
+        self.claims[attempt.job_id] = self.system.claim(attempt, claimed.root)
         self.attempts[attempt.job_id] = attempt
         at = self.system.job(attempt).time
         facts = model.graph_root, model.op_count, units
