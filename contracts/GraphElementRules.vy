@@ -8,11 +8,10 @@
         ARGMAX (docs/int8-graph-2.md). GraphRules sends them here.
 @dev Writes nothing and holds nothing; as GraphRules, it believes only what hashes to the
      commitment, the input or the model's root, and checks all of it itself: anybody may call.
-@custom:security Trusts the registry of models for the views of operators.
+@custom:security Trusts that a job's model was registered, as GraphProof's `quote` wants it.
 @custom:kill Has no switch.
 """
 
-from interfaces import IGraphModels
 from interfaces import IGraphRules
 
 from contracts.modules import graph_cases
@@ -46,19 +45,6 @@ _TABLE_16: constant(uint256) = 514
 _MAX_SMALL: constant(uint256) = 514
 _MAX_TABLE_ROW: constant(uint256) = 16_384
 
-# The registry of models.
-MODELS: public(immutable(IGraphModels))
-
-
-@deploy
-def __init__(models: IGraphModels):
-    """
-    @notice Fix the registry for the contract's life.
-    @param models The registry of models.
-    """
-    assert models.address != empty(address), "graph: elements without models"
-    MODELS = models
-
 
 @external
 @view
@@ -70,7 +56,7 @@ def prove(claim: IGraphRules.ClaimRef, proof: IGraphRules.Proof) -> IGraphRules.
     @return Whether it is a fault, the kind, and what was claimed and would have been right.
     """
     facts: graph_cases.Facts = graph_cases._facts(
-        MODELS, claim.terms.program, claim.terms.input_id, claim.terms.w7, claim.commitment
+        proof.model, claim.terms.program, claim.terms.input_id, claim.terms.w7, claim.commitment
     )
     graph_cases._check_operator(facts, proof.index, proof.operator, proof.operator_proof)
     opcode: uint256 = proof.operator.opcode

@@ -8,11 +8,10 @@
         leaves, unused nodes (docs/int8-graph-2.md, Faults). GraphRules sends them here.
 @dev Writes nothing and holds nothing; as GraphRules, it believes only what hashes to the
      commitment or the model's root, and checks all of it itself: anybody may call.
-@custom:security Trusts the registry of models for the views of operators.
+@custom:security Trusts that a job's model was registered, as GraphProof's `quote` wants it.
 @custom:kill Has no switch.
 """
 
-from interfaces import IGraphModels
 from interfaces import IGraphRules
 
 from contracts.modules import graph_cases
@@ -22,19 +21,6 @@ from contracts.modules import views
 
 _MAX_PREIMAGE: constant(uint256) = 2_049
 _NODE: constant(uint256) = 32
-
-# The registry of models.
-MODELS: public(immutable(IGraphModels))
-
-
-@deploy
-def __init__(models: IGraphModels):
-    """
-    @notice Fix the registry for the contract's life.
-    @param models The registry of models.
-    """
-    assert models.address != empty(address), "graph: form without models"
-    MODELS = models
 
 
 @external
@@ -48,7 +34,7 @@ def prove(claim: IGraphRules.ClaimRef, proof: IGraphRules.Proof) -> IGraphRules.
     @return Whether it is a fault, the kind, and what was claimed and would have been right.
     """
     facts: graph_cases.Facts = graph_cases._facts(
-        MODELS, claim.terms.program, claim.terms.input_id, claim.terms.w7, claim.commitment
+        proof.model, claim.terms.program, claim.terms.input_id, claim.terms.w7, claim.commitment
     )
     kind: uint256 = proof.kind
     view: uint256 = 0

@@ -5,18 +5,18 @@
 @title Graph rules
 @license AGPL-3.0-only
 @notice What one byte of a claimed trace of version 2 has to be, recomputed from a proof
-        (docs/int8-graph-2.md). This contract has MATMUL and the faults of form; whatever else there
-        is goes, with the same calldata, to one of two more.
+        (docs/int8-graph-2.md). This contract has MATMUL; whatever else there is goes, with the same
+        calldata, to one of three more.
 @dev Writes nothing and holds nothing; who believes a judgement (GraphProof) sees to it that the
-     claim is one. Every argument is somebody's word until it is hashed: an operator leads to the
-     model's root, an opening to the commitment or the input, each at one place and by one path.
+     claim is one. Every argument is somebody's word until it is hashed: a model is what the job's
+     program names, an operator leads to its root, an opening to the commitment or the input, each
+     at one place and by one path.
      What a registrant or requester got wrong makes a proof revert. The views of operators were
      checked when the model was registered.
-@custom:security Trusts the registry of models for that check.
+@custom:security Trusts that a job's model was registered, as GraphProof's `quote` wants it.
 @custom:kill Has no switch.
 """
 
-from interfaces import IGraphModels
 from interfaces import IGraphRules
 
 implements: IGraphRules
@@ -26,8 +26,6 @@ from contracts.modules import planes
 from contracts.modules import quads
 from contracts.modules import views
 
-# The registry of models.
-MODELS: public(immutable(IGraphModels))
 # The rules of operators that read rows, those of operators that read elements, and those of form.
 ROW_RULES: public(immutable(address))
 ELEMENT_RULES: public(immutable(address))
@@ -35,19 +33,16 @@ FORM_RULES: public(immutable(address))
 
 
 @deploy
-def __init__(models: IGraphModels, row_rules: address, element_rules: address, form_rules: address):
+def __init__(row_rules: address, element_rules: address, form_rules: address):
     """
     @notice Fix the parts for the contract's life.
-    @param models The registry of models.
-    @param row_rules GraphRowRules, on the same registry.
-    @param element_rules GraphElementRules, on the same registry.
-    @param form_rules GraphFormRules, on the same registry.
+    @param row_rules GraphRowRules.
+    @param element_rules GraphElementRules.
+    @param form_rules GraphFormRules.
     """
-    assert models.address != empty(address), "graph: models is zero"
     assert row_rules != empty(address), "graph: row_rules is zero"
     assert element_rules != empty(address), "graph: element_rules is zero"
     assert form_rules != empty(address), "graph: form_rules is zero"
-    MODELS = models
     ROW_RULES = row_rules
     ELEMENT_RULES = element_rules
     FORM_RULES = form_rules
@@ -73,7 +68,7 @@ def prove(claim: IGraphRules.ClaimRef, proof: IGraphRules.Proof) -> IGraphRules.
             IGraphRules.Judgement,
         )
     facts: graph_cases.Facts = graph_cases._facts(
-        MODELS, claim.terms.program, claim.terms.input_id, claim.terms.w7, claim.commitment
+        proof.model, claim.terms.program, claim.terms.input_id, claim.terms.w7, claim.commitment
     )
     graph_cases._check_operator(facts, proof.index, proof.operator, proof.operator_proof)
     given: uint256 = len(proof.openings)

@@ -5,14 +5,13 @@
 @license AGPL-3.0-only
 @notice What a proof is about: the claim's shape and the model's operator (docs/int8-graph-2.md,
         Faults).
-@dev Stateless. Everything is a prover's word until it hashes to the claim's commitment, the job's
-     input or the model's root.
+@dev Stateless. Everything is a prover's word until it hashes to the job's program, the claim's
+     commitment, the job's input or the model's root.
 """
 
 from contracts.modules import merkle
 from contracts.modules import quads
 from contracts.modules import views
-from interfaces import IGraphModels
 from interfaces import IGraphRules
 
 ELEMENT: constant(uint256) = 1
@@ -45,11 +44,8 @@ SAME: constant(uint256) = 0
 STAT: constant(uint256) = 1
 TABLE: constant(uint256) = 2
 
+_VERSION: constant(uint256) = 2
 _M32: constant(uint256) = 2**32 - 1
-_M16: constant(uint256) = 2**16 - 1
-# Places in a model's head.
-_HEAD_OP_COUNT: constant(uint256) = 48
-_HEAD_MAX_UNITS: constant(uint256) = 24
 
 
 struct Facts:
@@ -59,28 +55,36 @@ struct Facts:
 
 
 @internal
-@view
+@pure
 def _facts(
-    models: IGraphModels, program: bytes32, input_id: bytes32, w7: uint256, commitment: bytes32
+    model: IGraphRules.ModelFacts,
+    program: bytes32,
+    input_id: bytes32,
+    w7: uint256,
+    commitment: bytes32,
 ) -> Facts:
     """
     @dev The shape of a claim's trees, by the model that its terms name and their units.
     """
-    facts: Facts = empty(Facts)
-    head: uint256 = 0
-    facts.graph_root, head = staticcall models.facts(program)
-    assert head != 0, "graph: unknown model"
-    facts.op_count = head >> _HEAD_OP_COUNT
+    assert (
+        keccak256(
+            abi_encode(_VERSION, model.graph_root, model.op_count, model.input, model.max_units)
+        )
+        == program
+    ), "graph: not the job's model"
     units: uint256 = (w7 >> 160) & _M32
     # Then no tree is deeper than the registry saw to.
-    assert 0 < units and units <= (head >> _HEAD_MAX_UNITS) & _M16, "graph: bad units"
-    facts.shape = views.Shape(
-        units=units,
-        op_depth=quads._depth_of(facts.op_count),
-        input_id=input_id,
-        commitment=commitment,
+    assert 0 < units and units <= model.max_units, "graph: bad units"
+    return Facts(
+        shape=views.Shape(
+            units=units,
+            op_depth=quads._depth_of(model.op_count),
+            input_id=input_id,
+            commitment=commitment,
+        ),
+        op_count=model.op_count,
+        graph_root=model.graph_root,
     )
-    return facts
 
 
 @internal

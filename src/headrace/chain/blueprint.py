@@ -60,10 +60,8 @@ def arguments(name: str, p: Parameters, owner: str, at: Addresses) -> tuple[Any,
         return (at["JobEscrow"], at["Vault"], p.demand_fee, *bounds)
     if name == "GraphModels":
         return (p.min_mirrors,)
-    if name in _RULES:
-        return (at["GraphModels"],)
     if name == "GraphRules":
-        return (at["GraphModels"], *(at[rules] for rules in _RULES))
+        return tuple(at[rules] for rules in _RULES)
     if name == "GraphProof":
         bounds = (p.window.min, p.window.max, p.reply.min, p.reply.max)
         judges = (at["GraphModels"], at["GraphRules"])
@@ -101,10 +99,7 @@ def checks(name: str, p: Parameters, at: Addresses) -> Iterator[Check]:
         yield "TIMELOCK", (), p.timelock
     elif name == "GraphModels":
         yield "MIN_MIRRORS", (), p.min_mirrors
-    elif name in _RULES:
-        yield "MODELS", (), at["GraphModels"]
     elif name == "GraphRules":
-        yield "MODELS", (), at["GraphModels"]
         yield "ROW_RULES", (), at["GraphRowRules"]
         yield "ELEMENT_RULES", (), at["GraphElementRules"]
         yield "FORM_RULES", (), at["GraphFormRules"]

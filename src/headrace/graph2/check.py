@@ -10,16 +10,17 @@ from math import isqrt
 from typing import NamedTuple
 
 from headrace.errors import HeadraceError
-from headrace.graph.encoding import mirror
+from headrace.graph.encoding import abi_words, mirror
 from headrace.graph.merkle import climb as climb_binary
 from headrace.graph.merkle import depth as binary_depth
 from headrace.graph.merkle import keccak
-from headrace.graph2.faults import FaultKind, Proof
+from headrace.graph2.faults import FaultKind, ModelFacts, Proof
 from headrace.graph2.model import Model
 from headrace.graph2.opcodes import Opcode
 from headrace.graph2.operators import Descriptor
 
 MAX_PREIMAGE = 2_049
+_VERSION = 2
 _M8, _M16, _M32, _M72 = (1 << 8) - 1, (1 << 16) - 1, (1 << 32) - 1, (1 << 72) - 1
 _OFFSET = 1 << 31
 _SATURATED = 1 << 30
@@ -46,27 +47,19 @@ class Judgement(NamedTuple):
 class Facts:
     """What the contract knows of a claim before it sees a proof."""
 
-    graph_root: bytes
-    op_count: int
-    max_units: int
+    program: bytes
     units: int
     input_id: bytes
     commitment: bytes
 
     @classmethod
     def of(cls, model: Model, units: int, input_id: bytes, commitment: bytes) -> "Facts":
-        """Take the model's facts."""
-        return cls(model.graph_root, model.op_count, model.max_units, units, input_id, commitment)
-
-    @property
-    def op_depth(self) -> int:
-        """Levels of four over the operators."""
-        return _quad_depth(self.op_count)
+        """Name the model by its program."""
+        return cls(model.program, units, input_id, commitment)
 
 
 def check(facts: Facts, proof: Proof) -> Judgement:
     """Return what the proof shows; NotProven when it isn't well-formed."""
-    _require(0 < facts.units <= facts.max_units, "graph: bad units")
     case = _Case(facts, proof)
     if proof.kind == FaultKind.ELEMENT:
         if case.op.opcode == Opcode.MATMUL:
@@ -146,20 +139,29 @@ class _Case:
 
     def __init__(self, facts: Facts, proof: Proof) -> None:
         self.facts, self.proof = facts, proof
+        model = ModelFacts(*proof.model)
+        _require(keccak(abi_words(_VERSION, *model)) == facts.program, "graph: not the job's model")
+        _require(0 < facts.units <= model.max_units, "graph: bad units")
+        self.model = model
         self.op = Descriptor(*proof.operator)
         self.openings = proof.openings
         self.at = 0
-        own_tree = proof.kind == FaultKind.PAD_NODE and proof.index == facts.op_count
+        own_tree = proof.kind == FaultKind.PAD_NODE and proof.index == model.op_count
         if not own_tree:
             self._check_operator()
 
     def _check_operator(self) -> None:
-        facts, proof = self.facts, self.proof
-        _require(proof.index < facts.op_count, "graph: no such operator")
-        depth = binary_depth(facts.op_count)
+        proof, model = self.proof, self.model
+        _require(proof.index < model.op_count, "graph: no such operator")
+        depth = binary_depth(model.op_count)
         _require(len(proof.operator_proof) == depth, "merkle: wrong depth")
         root = climb_binary(self.op.leaf, proof.index, proof.operator_proof)
-        _require(root == facts.graph_root, "graph: not the model's operator")
+        _require(root == model.graph_root, "graph: not the model's operator")
+
+    @property
+    def op_depth(self) -> int:
+        """Levels of four over the operators."""
+        return _quad_depth(self.model.op_count)
 
     def x(self, number: int) -> int:
         """Field `number` of the operator's small numbers."""
@@ -204,13 +206,13 @@ class _Case:
         root = self.facts.input_id
         if tensor:
             index |= (tensor - 1) << 2 * depth
-            depth += self.facts.op_depth
+            depth += self.op_depth
             root = self.facts.commitment
         _require(_climb(node, index, self.way(depth)) == root, "graph: not in the tree")
 
     def open(self, layout: _Layout, length: int, depth: int) -> bytes:
         """Take an opening's data, if it and its siblings are there."""
-        levels = depth + (self.facts.op_depth if layout.tensor else 0)
+        levels = depth + (self.op_depth if layout.tensor else 0)
         end = self.at + length + 3 * _SIBLING * levels
         _require(end <= len(self.openings), "graph: openings too short")
         return self.take(length)
@@ -548,7 +550,7 @@ def _form(case: _Case) -> Judgement:
     leaf, place = case.proof.row, case.proof.column
     _require(leaf < layout.leaves, "graph: no such leaf")
     depth = _quad_depth(layout.leaves)
-    data = _only(case, depth + case.facts.op_depth)
+    data = _only(case, depth + case.op_depth)
     if case.proof.kind == FaultKind.LEAF_FORM:
         size, right = len(data), 1 + layout.leaf_bytes
         case.check_node(layout.tensor, keccak(data), leaf, depth)
@@ -580,14 +582,14 @@ def _only(case: _Case, levels: int) -> bytes:
 def _pad_node(case: _Case) -> Judgement:
     facts, proof = case.facts, case.proof
     level, index = proof.column, proof.row
-    is_top = proof.index == facts.op_count
+    is_top = proof.index == case.model.op_count
     layout = None if is_top else _Layout.of(case.output, facts.units)
-    used = facts.op_count if layout is None else layout.leaves
+    used = case.model.op_count if layout is None else layout.leaves
     depth = _quad_depth(used) - level
     _require(depth >= 0, "graph: no such level")
     _require(index >> 2 * depth == 0, "graph: no such node")
     _require(index << 2 * level >= used, "graph: node has places in use")
-    node = _only(case, depth + (0 if is_top else facts.op_depth))
+    node = _only(case, depth + (0 if is_top else case.op_depth))
     _require(len(node) == _SIBLING, "graph: data of another length")
     if layout is None:
         way = case.way(depth)

@@ -43,6 +43,20 @@ class FaultKind(IntEnum):
     PAD_NODE = 5
 
 
+class ModelFacts(NamedTuple):
+    """What a program id is the hash of (`IGraphRules.ModelFacts`), in the order of its struct."""
+
+    graph_root: bytes
+    op_count: int
+    input: int
+    max_units: int
+
+    @classmethod
+    def of(cls, model: Model) -> "ModelFacts":
+        """Take them of a model."""
+        return cls(model.graph_root, model.op_count, model.input.word, model.max_units)
+
+
 class Proof(NamedTuple):
     """A proof as the contract takes it (`IGraphRules.Proof`), in the order of its struct.
 
@@ -51,6 +65,7 @@ class Proof(NamedTuple):
 
     kind: int
     index: int  # type: ignore[assignment]  # as the struct has it, over tuple.index
+    model: ModelFacts
     operator: Descriptor
     operator_proof: tuple[bytes, ...]
     row: int
@@ -244,6 +259,7 @@ class FaultBuilder:
         return Proof(
             int(kind),
             index,
+            ModelFacts.of(self.model),
             self.model.descriptors[named],
             self.model.graph_tree.proof(named),
             row,

@@ -28,8 +28,8 @@ class Court:
         """Deploy everything."""
         models = chain.deploy("GraphModels", 0)
         names = "GraphRowRules", "GraphElementRules", "GraphFormRules"
-        parts = tuple(chain.deploy(name, models) for name in names)
-        return cls(chain, models, chain.deploy("GraphRules", models, *parts), parts)
+        parts = tuple(chain.deploy(name) for name in names)
+        return cls(chain, models, chain.deploy("GraphRules", *parts), parts)
 
     def register(self, model: Model) -> None:
         """Make a model known."""

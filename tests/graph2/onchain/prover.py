@@ -26,6 +26,7 @@ class Proof(NamedTuple):
 
     kind: int
     index: int
+    model: tuple[bytes, int, int, int]
     operator: Descriptor
     operator_proof: tuple[bytes, ...]
     row: int
@@ -198,7 +199,9 @@ class Claimed:
         at = min(index, self.model.op_count - 1)
         descriptor = self.model.descriptors[at]
         way = self.model.graph_tree.proof(at)
-        return Proof(kind, index, descriptor, way, row, column, openings)
+        model = self.model
+        facts = model.graph_root, model.op_count, model.input.word, model.max_units
+        return Proof(kind, index, facts, descriptor, way, row, column, openings)
 
     def element(self, index: int, row: int, column: int) -> Proof:
         """A proof about an element (not of an ARGMAX)."""

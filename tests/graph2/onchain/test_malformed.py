@@ -54,6 +54,9 @@ def mutants(rng: np.random.Generator, proof: Proof, others: list[Proof]) -> Iter
         value = getattr(proof.operator, name)
         changed = bytes(WORD) if isinstance(value, bytes) else value ^ 1 << int(rng.integers(70))
         yield proof._replace(operator=proof.operator._replace(**{name: changed}))
+    root, count, given, most = proof.model
+    for model in ((way[0] if way else root[::-1], count, given, most), (root, count, given, 0)):
+        yield proof._replace(model=model)
     # Other kinds, and parts of proofs about other elements.
     for kind in range(8):
         yield proof._replace(kind=kind)

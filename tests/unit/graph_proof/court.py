@@ -51,10 +51,10 @@ def small_model(steps: int = 3) -> Model:
     return graph.build(20)
 
 
-def deploy_rules(chain: Chain, models: Contract) -> Contract:
+def deploy_rules(chain: Chain) -> Contract:
     """GraphRules and its parts."""
     names = ("GraphRowRules", "GraphElementRules", "GraphFormRules")
-    return chain.deploy("GraphRules", models, *(chain.deploy(name, models) for name in names))
+    return chain.deploy("GraphRules", *(chain.deploy(name) for name in names))
 
 
 class Case(NamedTuple):
@@ -150,7 +150,7 @@ class Court:
         """Deploy everything and register the model."""
         escrow, vault = chain.deploy("MockEscrow"), chain.deploy("MockVault")
         models = chain.deploy("GraphModels", 0)
-        rules = deploy_rules(chain, models)
+        rules = deploy_rules(chain)
         proof = chain.deploy("GraphProof", escrow, vault, models, rules, FEE, *BOUNDS)
         court = cls(chain, escrow, vault, models, rules, proof, model, tensor)
         court.register(model)

@@ -167,14 +167,32 @@ def test_a_picked_index_is_cut_to_the_row(court: Court, claim: Claimed):
 
 
 def test_models(court: Court, claim: Claimed):
-    proof = claim.element(MATMUL, 0, 0)
-    terms, record, commitment = reference(claim)
-    terms = (*terms[:3], b"\x01" * 32, *terms[4:])
-    for one in (proof, claim.element(AFFINE, 0, 0), claim.element(SCORES, 0, 0)):
-        with reverts("graph: unknown model"):
-            court.rules.prove((terms, record, commitment), one)
-    with reverts("graph: unknown model"):
-        court.rules.prove((terms, record, commitment), claim.pad_node(7, 0, 7))
+    # The model is what the job's program names, to the last number.
+    for proof in (
+        claim.element(MATMUL, 0, 0),
+        claim.element(AFFINE, 0, 0),
+        claim.element(SCORES, 0, 0),
+        claim.pad_node(7, 0, 7),
+    ):
+        root, count, given, most = proof.model
+        for model in (
+            (bytes(32), count, given, most),
+            (root, count + 1, given, most),
+            (root, count - 1, given, most),
+            (root, count, given + 1, most),
+            (root, count, given, most + 1),
+            (root, count, given, 1 << 255),
+        ):
+            wrong = proof._replace(model=model)
+            assert both(court, claim, wrong) == "graph: not the job's model"
+
+
+def test_units(court: Court, claim: Claimed):
+    for proof in (claim.element(MATMUL, 0, 0), claim.pad_node(7, 0, 7)):
+        for units in (0, UNITS + 1, (1 << 32) - 1):
+            changes = {"units": units}
+            [judged] = court.judge(claim, [proof], **changes)
+            assert judged == twin(claim, proof, **changes) == "graph: bad units"
 
 
 def part(court: Court, name: str) -> Contract:
