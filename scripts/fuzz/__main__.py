@@ -33,6 +33,7 @@ def measure(rounds: int, seed: int) -> dict[str, float]:
     middle = time.monotonic()
     sent = outbox.run(max(1, rounds // _SENDING_ROUNDS), seed=seed, say=print)
     times = {
+        "sending_rounds": max(1, rounds // _SENDING_ROUNDS),
         "follower_s": round(middle - began, 1),
         "outbox_s": round(time.monotonic() - middle, 1),
     }
