@@ -44,6 +44,8 @@ PARAMETERS = {
     "delay_max": 3_600,
     "timelock": 0,
     "demand_fee": 100_000,
+    "node_fee": 20_000,
+    "min_mirrors": 1,
     "window": {"min": 2, "max": 1_800},
     "reply": {"min": 2, "max": 600},
     "policy": {"charge_bps": 50, "keeper_fee": 50_000},

@@ -1,6 +1,5 @@
 """`model`: publish models to the store, register them on chain, list them and who keeps copies."""
 
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -20,13 +19,10 @@ from headrace.graph2.model_file import card_id
 from headrace.store.errors import BlobError
 from headrace.terms.words import ZERO_HASH
 
-# Models that are built here, by name: a module with a function `package` that makes (model, card).
-_BUILT = {
-    "digits": "headrace.graph.digits",
-    "minilm": "headrace.graph2.importer.minilm",
-    "digits-cnn": "headrace.graph2.importer.cnn",
-    "digits-forest": "headrace.graph2.importer.forest",
-}
+# Models that are built here, by name: a small one, and those of importer/standard.py.
+_SMALL = "digits"
+_STANDARD = ("minilm", "digits-mlp", "digits-cnn", "digits-forest")
+_BUILT = (_SMALL, *_STANDARD)
 
 
 @click.group("model")
@@ -41,8 +37,8 @@ def model() -> None:
 def add(session: Session, file: str, name: str | None, mirror: str | None) -> Answer:
     """Put the model package FILE into the store and register it on chain.
 
-    FILE may be one of the words digits, digits-cnn, digits-forest and minilm: then that model is
-    built first, from what its packages carry.
+    FILE may be one of the words digits, digits-mlp, digits-cnn, digits-forest and minilm: then that
+    model is built first, from what installed packages carry.
     """
     with session.step("loading the model"):
         found, card = _build(file) if file in _BUILT else _read(Path(file))
@@ -199,8 +195,14 @@ def _read(path: Path) -> tuple[AnyModel, Card]:
 
 
 def _build(name: str) -> tuple[AnyModel, Card]:
-    made: tuple[AnyModel, Card] = import_module(_BUILT[name]).package()
-    return made
+    if name == _SMALL:
+        from headrace.graph.digits import build_digits
+
+        return build_digits().model, {}
+    from headrace.graph2.importer.standard import STANDARD
+
+    made, card = STANDARD[name]()
+    return made, card.as_json()
 
 
 def _stored(session: Session, program: bytes) -> AnyModel | None:

@@ -62,13 +62,3 @@ def build_digits() -> Digits:
     model = quantise(layers, images[train], INPUT_SCALE)
     accuracy = measure(layers, model, images[held_out], labels[held_out], INPUT_SCALE)
     return Digits(model, images[held_out], labels[held_out], accuracy)
-
-
-def package() -> tuple[Model, dict[str, object]]:
-    """The model, and what is to be said of it."""
-    built = build_digits()
-    return built.model, {
-        "name": "digits",
-        "licence": "BSD-3-Clause (scikit-learn's data)",
-        "accuracy": built.accuracy.int8_accuracy,
-    }

@@ -177,7 +177,8 @@ def test_inputs_of_every_form(world: World, ada: Player, tmp_path: Path, suffix:
         ("a.json", b"[[1], [2, 3]]", "expected rows of equally many"),
         ("a.json", b"[[1.5]]", "expected whole numbers, got float64"),
         ("a.npy", b"\x80\x04K\x01.", "is no .npy array"),
-        ("a.txt", b"1", "an input is a .npy, .csv or .json file"),
+        ("a.xml", b"1", "an input is a .npy, .csv or .json file"),
+        ("a.txt", b"1", "say which --model the texts are for"),
         ("a.csv", b"1\n" * 257, "a job takes at most 256 of 1024"),
     ],
 )
