@@ -53,14 +53,18 @@ def layer_norm(
     unit: float,
     *,
     deviation: float,
+    reach: float = 0.0,
 ) -> Real:
     """Add the layer norm of an int16 tensor with one unit, as an int16 with `unit`.
 
-    `deviation` is the greatest root of a row's summed squares around its mean that calibration saw;
+    `reach` is the greatest distance of an element from its row's mean that calibration saw: where
+    that doesn't fit int16, steps get twice as large. `deviation` is the greatest root of a row's
+    summed squares around its mean;
     rows up to `_SQUARES_ROOM` times its square are exact, beyond that the root saturates.
     """
     width = x.view.width
     fold = x.view.rows if x.view.rows <= MAX_WIDTH else 1
+    halved = int(reach > WORD * float(x.unit))
     mult, shift = fixed_point((1 << _MEAN_BITS) / width)
     mean = graph.add(builders.rowsum(x.view, Params.of(mult, shift), fold=fold))
     centred = graph.add(
@@ -70,13 +74,13 @@ def layer_norm(
             stat=True,
             mult_a=1 << _MEAN_BITS,
             mult_b=-1,
-            shift=_MEAN_BITS,
+            shift=_MEAN_BITS + halved,
             size=2,
             lo=-WORD,
             hi=WORD,
         )
     )
-    squares = (deviation / float(x.unit)) ** 2 * _SQUARES_ROOM
+    squares = (deviation / (float(x.unit) * 2**halved)) ** 2 * _SQUARES_ROOM
     cut = max(0, math.ceil(math.log2(squares / MAX_BIAS)))
     cut += cut % 2  # an even power has a whole root
     root = graph.add(

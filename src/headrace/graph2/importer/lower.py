@@ -95,11 +95,13 @@ class _Lowering:
         self.graph = graph
         self.reach: dict[str, Floats] = {}
         self.deviation: dict[str, float] = {}
+        self.distance: dict[str, float] = {}
         for name, value in values.items():
             if not np.isfinite(value).all():
                 raise ModelError(f"{name} reaches a number that isn't finite")
             self.reach[name] = grid(np.abs(value).max(axis=0))
             centred = value - value.mean(axis=1, keepdims=True)
+            self.distance[name] = float(grid(np.abs(centred).max()))
             self.deviation[name] = float(grid(np.sqrt(np.square(centred).sum(axis=1).max())))
         self.made: dict[str, Real] = {}
 
@@ -195,6 +197,7 @@ class _Lowering:
             node.beta,
             self.unit(node.name, 2),
             deviation=self.deviation[node.sources[0]],
+            reach=self.distance[node.sources[0]],
         )
 
     def widened(self, x: Real) -> Real:
