@@ -19,7 +19,18 @@ from tests.offchain.cli.players import Player, World, run_cli
 
 COMMANDS = [
     *("up", "init", "account", "faucet", "deposit", "withdraw", "authorise", "model", "input"),
-    *("quote", "post", "status", "result", "cancel", "revoke", "invoice", "why", "providers"),
+    *(
+        "quote",
+        "post",
+        "status",
+        "result",
+        "cancel",
+        "revoke",
+        "invoice",
+        "verify",
+        "why",
+        "providers",
+    ),
     *("register", "node", "drain", "exit", "earnings", "keeper", "watch"),
 ]
 
