@@ -37,9 +37,7 @@ def ids(*texts: str, length: int = standard.LENGTH) -> np.ndarray:
 
 def test_the_program_is_always_the_same() -> None:
     assert standard.minilm().model.program.hex() == PROGRAM
-    parts = [
-        build(load_weights(), standard.minilm_ranges(), layers=1, length=16) for _ in range(2)
-    ]
+    parts = [build(load_weights(), standard.minilm_ranges(), layers=1, length=16) for _ in range(2)]
     for first, second in zip(*(part.model.operators[2:] for part in parts), strict=True):
         assert first.descriptor == second.descriptor
 
@@ -92,9 +90,7 @@ def test_padding_says_almost_nothing() -> None:
     length = 16
     other = build(load_weights(), standard.minilm_ranges(), length=length)
     text = "the keeper settles what is due"
-    near = cosines(
-        embed(standard.minilm(), ids(text)), embed(other, ids(text, length=length))
-    )
+    near = cosines(embed(standard.minilm(), ids(text)), embed(other, ids(text, length=length)))
     assert near.min() > 0.9999
 
 

@@ -12,7 +12,7 @@ from headrace.graph2.importer.tokenizer import MAX_TEXT_BYTES, SentenceTokenizer
 
 
 def test_ids_stand_between_marks_and_padding() -> None:
-    ids = load_tokenizer().encode(["hello", "Hello, world".encode()], 8)
+    ids = load_tokenizer().encode(["hello", b"Hello, world"], 8)
     assert ids.dtype == np.int16
     assert ids[0].tolist() == [101, 7592, 102, 0, 0, 0, 0, 0]
     assert ids[1].tolist() == [101, 7592, 1010, 2088, 102, 0, 0, 0]
