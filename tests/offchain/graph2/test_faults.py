@@ -16,6 +16,7 @@ from headrace.graph2.game_tree import Learned, Unknown
 from headrace.graph2.opcodes import Opcode
 from headrace.graph2.quads import ZEROS
 from tests.graph2.onchain import prover
+from tests.graph2.planted_lies import KINDS, Liar
 from tests.graph2.random_graphs import Case, case_of, random_case
 
 OPCODES = list(Opcode)
@@ -305,3 +306,21 @@ def test_claims_of_impossible_places_are_refused():
         ClaimedTrace(right, pads={(count, 0, count): bytes(31)})
     with pytest.raises(TraceError, match="under another"):
         ClaimedTrace(right, pads={(count, 0, 15): bytes(32), (count, 1, 3): bytes(32)})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_planted_lies_of_every_kind_fall(kind):
+    planted = 0
+    for seed in range(12):
+        case = random_case(2_000 + seed, steps=9)
+        right = traces.run(case.model, case.tensor)
+        liar = Liar(case.model, case.tensor, right, seed)
+        for operator in range(0, case.model.op_count, 2):
+            lie = liar.tell(kind, operator, consistent=bool(operator % 4))
+            if lie.root == right.root:  # by chance the truth
+                continue
+            planted += 1
+            fault = examine(case.model, case.tensor, lie.root, lie, right=right).fault
+            assert kind == "other_input" or fault.op_index == operator
+            assert convicted(case, lie, fault)
+    assert planted > 20
