@@ -1,13 +1,11 @@
 """What hashing leaves costs by each way there is: one call a leaf, or many in vector registers.
 
-    python -m scripts.bench.hashing
+    python -m scripts.bench hashing
 
 One thread, 20,000 leaves of 512 bytes. The figures of docs/decisions/0016-hashing.md. For other
 processors: NUMBA_CPU_NAME=haswell (AVX2), NUMBA_CPU_NAME=x86-64 (SSE2).
 """
 
-import json
-import sys
 import time
 from collections.abc import Callable
 
@@ -58,13 +56,3 @@ def measure() -> dict[str, float]:
             way(leaves)
             best[name] = min(best[name], time.perf_counter() - start)
     return {name: round(leaves.size / seconds / 1e6, 1) for name, seconds in best.items()}
-
-
-def main() -> int:
-    """Print the figures."""
-    print(json.dumps(measure()))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
