@@ -6,7 +6,7 @@ read, or one about a job that was never seen, is counted and left out; it stops 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,9 @@ from headrace.chain.abi import BadAnswer, Event, Log
 from headrace.chain.contracts import JobEscrow
 from headrace.chain.db import ChainDb
 from headrace.chain.follower import Step
+from headrace.chain.job_table import CompactTable
 from headrace.chain.views import JobState
+from headrace.terms.compact import SIZE, compact, terms_of
 from headrace.terms.money import exclusion_after
 from headrace.terms.words import Exclusion, Record, Terms, claim_id
 
@@ -114,6 +116,33 @@ class Job:
         return claim_id(self.id, self.attempt, record.provider)
 
 
+class JobTable(CompactTable[Job]):
+    """Jobs by id; those that were posted and that nobody has tried are kept as bytes."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """An empty one."""
+        super().__init__(_packed, _unpacked)
+
+    def untried(self) -> Iterator[tuple[bytes, bytes]]:
+        """
+        The jobs that were posted and that nobody has tried, by id: their terms as `terms.compact`
+        has them, with more bytes behind.
+        """
+        return self.rows()
+
+
+def _packed(job: Job) -> bytes | None:
+    if job != Job(id=job.id, terms=job.terms, posted_in=job.posted_in):
+        return None
+    return compact(job.terms) + job.posted_in.to_bytes(8)
+
+
+def _unpacked(job_id: bytes, row: bytes) -> Job:
+    return Job(id=job_id, terms=terms_of(row), posted_in=int.from_bytes(row[SIZE:]))
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
     terms: Terms
@@ -124,15 +153,19 @@ class _Batch:
 @dataclass(slots=True)
 class JobBook:
     """
-    All jobs by id; `live` are those in which somebody still has a move, `unread` counts events that
-    could not be used. `revoked` are signed jobs cancelled before anybody saw them.
+    Jobs by id; `live` are those in which somebody still has a move, `unread` counts events that
+    could not be used. `revoked` are signed jobs cancelled before anybody saw them. A job that has
+    ended is kept, unless `keeps_ended` is false: then it goes with the next step, so that memory
+    doesn't grow with what is over. A reorganisation brings it back, from the logs.
     """
 
-    jobs: dict[bytes, Job] = field(default_factory=dict)
+    jobs: JobTable = field(default_factory=JobTable)
     live: set[bytes] = field(default_factory=set)
     revoked: set[bytes] = field(default_factory=set)
     batches: dict[bytes, _Batch] = field(default_factory=dict)
     unread: int = 0
+    keeps_ended: bool = True
+    _ended: set[bytes] = field(default_factory=set)
 
     # ---- from a ChainDb
 
@@ -145,10 +178,21 @@ class JobBook:
 
     def follow(self, step: Step, db: ChainDb, escrow: str) -> set[bytes]:
         """Take in what a step of the follower changed; returns the ids of the jobs it touched."""
+        if step.added or step.removed:
+            self.forget_ended()
         removed = [entry for entry in step.removed if entry.address == escrow]
         added = [entry for entry in step.added if entry.address == escrow]
         touched = self.undo(removed, db.logs_about, escrow) if removed else set()
         return touched | self.fold(added)
+
+    def forget_ended(self) -> None:
+        """Drop the jobs that have ended, unless they are to be kept."""
+        if self.keeps_ended:
+            return
+        for job_id in self._ended:
+            if job_id not in self.live:
+                self.jobs.pop(job_id, None)
+        self._ended.clear()
 
     def undo(
         self,
@@ -224,6 +268,7 @@ class JobBook:
             self.live.add(job.id)
         else:
             self.live.discard(job.id)
+            self._ended.add(job.id)
         return job.id
 
     def _batch(self, event: Event) -> None:

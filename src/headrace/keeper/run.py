@@ -5,7 +5,9 @@ the simulation shows that the deed is done, and nothing is sent.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from headrace.chain.abi import decode_values
 from headrace.chain.contract import try_many
@@ -15,8 +17,9 @@ from headrace.daemon.actions import Action
 from headrace.daemon.context import Context, View
 from headrace.daemon.loop import Stop
 from headrace.daemon.program import serve
-from headrace.keeper.decide import Policy, decide
+from headrace.keeper.decide import Planned, Policy, plan
 from headrace.keeper.offers import Offers
+from headrace.keeper.roster import Roster
 from headrace.keeper.state import Reader
 from headrace.settings import Settings
 from headrace.terms.unmet import explain
@@ -36,13 +39,22 @@ Pair = tuple[bytes, bytes]  # job id (or a batch's digest), ask hash
 class Keeper:
     """One keeper on its open context; `tick` is one round."""
 
-    def __init__(self, context: Context, policy: Policy) -> None:
-        """Reads what never changes. Unreachable and RetryLater if that can't be done now."""
+    def __init__(self, context: Context, policy: Policy, *, keepers: Iterable[str] = ()) -> None:
+        """
+        Reads what never changes. `keepers` are others that it takes turns with, seen or not.
+        Unreachable and RetryLater if it can't be done now.
+        """
         self._context = context
         self._policy = policy
         self._offers = Offers(context.board, context.token.address, context.domain)
         self._reader = Reader(context, self._offers)
+        self._roster = Roster(context.address, keepers)
+        self._see(context.jobs.jobs)
+        context.jobs.keeps_ended = False
         self._barred: dict[Pair, int] = {}
+        # Since when a match could be made, by its key.
+        self._seen: dict[str, int] = {}
+        self._account: tuple[Any, ...] = ()
         self._sweep_at = 0
         self._is_settled = False
         self._is_first = True
@@ -56,6 +68,7 @@ class Keeper:
         # What fails half-way is done again, with or without a new block.
         self._is_settled = False
         self._log_moves(view)
+        self._see(view.jobs)
         actions = self.plan(view)
         pairs = {action.key: pair_of(action) for action in actions}
         performed = self._context.perform(self._allowed(actions, view), view)
@@ -73,10 +86,58 @@ class Keeper:
             with_kept=is_time,
             busy=finalising(self._context.outbox),
             barred=self._barred,
+            keepers=self._roster.keepers(view.now),
+            seen=self._seen,
+            max_fee=min(2 * view.head.base_fee, self._context.settings.max_fee),
         )
         if is_time:
             self._sweep_at = view.now + SWEEP_EVERY
-        return [action for action in decide(state, self._policy) if action.key not in pending]
+        planned = plan(state, view.now, self._context.address, self._policy)
+        possible = {move.key for move in planned.moves} | planned.withheld.keys()
+        self._seen = {
+            key: self._seen.get(key, view.now) for key in possible if key.startswith("match")
+        }
+        self._log_market(planned)
+        return [move for move in planned.moves if move.key not in pending]
+
+    def _see(self, job_ids: Iterable[bytes]) -> None:
+        """Note who keeps: whoever has matched."""
+        for job_id in job_ids:
+            job = self._context.jobs.jobs.get(job_id)
+            if job is not None and job.record is not None:
+                self._roster.saw(job.record.keeper, job.record.matched_at)
+
+    def _log_market(self, planned: Planned) -> None:
+        """One line when the account of the unmatched jobs changes, and one for each new reason."""
+        market = planned.market
+        reasons = {
+            found.job_id: (found.refusal, tuple(found.dropped.items()))
+            for found in market.shortfalls
+        }
+        before = dict(self._account)
+        for found in market.shortfalls:
+            if before.get(found.job_id) != reasons[found.job_id]:
+                fields = {
+                    "job": found.job_id,
+                    "considered": found.considered,
+                    "refusal": found.refusal,
+                    "dropped": dict(found.dropped),
+                    "fits_at": found.at,
+                }
+                log.info("no offer fits", extra=fields)
+        if reasons != before:
+            log.info(
+                "market",
+                extra={
+                    "jobs": market.jobs,
+                    "unmatched": market.unmatched,
+                    "barred": dict(market.barred),
+                    "dropped": market.dropped(),
+                    "not_accounted": market.not_accounted,
+                    "withheld": dict(Counter(planned.withheld.values())),
+                },
+            )
+        self._account = tuple(reasons.items())
 
     def _allowed(self, actions: Iterable[Action], view: View) -> list[Action]:
         """`actions` without the matches that the chain's own rules have something against."""

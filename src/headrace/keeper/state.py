@@ -28,8 +28,9 @@ from headrace.chain.views import Policy as ChainPolicy
 from headrace.daemon.context import Context, View
 from headrace.keeper.offers import Offers
 from headrace.market.book import Book, LiveAsk, OpenJob
-from headrace.market.matching import NodeState, ProviderState, Snapshot, VerifierState
+from headrace.market.snapshot import NodeState, ProviderState, Snapshot, VerifierState
 from headrace.terms import eip712
+from headrace.terms.compact import final_deadline_of
 from headrace.terms.exact import ExactBounds, ExactModel, exact_quote
 from headrace.terms.money import CheckPrice, Policy
 from headrace.terms.requirement import ProviderRecord
@@ -72,20 +73,21 @@ class Kept:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """
-    What is decided on, all at one block with the time `now`.
+    What is decided on, all at one block.
 
-    `book` and `snapshot` are the market. `open` are the jobs on record that nobody works on, `due`
-    those whose attempt may have run out or whose claim may have its verdict. `outcomes` has the
-    verifier's answer for each claim that it has to be asked about, None where it gave none.
-    `batches` are all inputs of each signed batch by its digest. `busy` are jobs with a `finalise`
-    of ours in no block yet.
+    `book` and `snapshot` are the market. `attempted` are the open jobs that somebody has tried,
+    `overdue` the open ones whose deadline is over, `due` those whose attempt may have run out or
+    whose claim may have its verdict. `outcomes` has the verifier's answer for each claim that it
+    has to be asked about, None where it gave none. `batches` are all inputs of each signed batch by
+    its digest. `busy` are jobs with a `finalise` of ours in no block yet. `keepers` are those one
+    takes turns with, `seen` says since when a match could be made, by its key, in seconds of chain
+    time; `max_fee` is what a unit of gas may cost now, in wei.
     """
 
-    now: int
-    me: str
     book: Book
     snapshot: Snapshot
-    open: Mapping[bytes, Job] = field(default_factory=dict)
+    attempted: Mapping[bytes, Job] = field(default_factory=dict)
+    overdue: tuple[Job, ...] = ()
     due: tuple[Job, ...] = ()
     outcomes: Mapping[bytes, Outcome | None] = field(default_factory=dict)
     batches: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
@@ -93,6 +95,17 @@ class State:
     kept: tuple[Kept, ...] = ()
     busy: frozenset[bytes] = frozenset()
     barred: frozenset[tuple[bytes, bytes]] = frozenset()
+    keepers: tuple[str, ...] = ()
+    seen: Mapping[str, int] = field(default_factory=dict)
+    max_fee: int = 0
+
+    def match_key(self, job_id: bytes) -> str:
+        """The key of a match of this job, or of this signed batch."""
+        if job_id in self.batches:
+            return f"match_batch:{job_id.hex()}"
+        job = self.attempted.get(job_id)
+        attempt, declines = (0, 0) if job is None else (job.attempt, job.declines)
+        return f"match:{job_id.hex()}:{attempt}:{declines}"
 
 
 def asks_verifier(job: Job) -> bool:
@@ -164,13 +177,20 @@ class Reader:
         self._index(context.jobs.jobs)
 
     def _index(self, job_ids: Iterable[bytes]) -> None:
-        """Note the claims of jobs, and whom final jobs were done by."""
+        """
+        Note the claims of jobs, and whom final jobs were done by. Of jobs that are over only the
+        claims stay for which a fee is to be sent on.
+        """
+        unsettled = self._context.disputes.unsettled
         for job_id in job_ids:
             job = self._context.jobs.jobs.get(job_id)
             if job is None:
                 continue
             for claim, number, record in claims_of(job):
-                self._claims[claim] = (job_id, number, record)
+                if job.state.is_live or claim in unsettled:
+                    self._claims[claim] = (job_id, number, record)
+                else:
+                    self._claims.pop(claim, None)
             if job.state == JobState.FINAL and job.record is not None:
                 self._paid.add(job.record.provider)
 
@@ -181,21 +201,37 @@ class Reader:
         with_kept: bool = False,
         busy: Iterable[bytes] = (),
         barred: Iterable[tuple[bytes, bytes]] = (),
+        keepers: Iterable[str] = (),
+        seen: Mapping[str, int] | None = None,
+        max_fee: int = 0,
     ) -> State:
-        """The picture at the end of `view`'s block; what is kept for the sink only on demand."""
+        """
+        The picture at the end of `view`'s block; what is kept for the sink only on demand. Jobs
+        that nobody has tried are taken from the events as they are: they are too many to ask for
+        each, and a match of one is asked for before it is sent.
+        """
         self._index(view.jobs)
-        jobs = [self._context.jobs.jobs[job_id] for job_id in sorted(self._context.jobs.live)]
+        table = self._context.jobs.jobs
+        posted = {
+            job_id: packed
+            for job_id, packed in table.untried()
+            if view.now <= final_deadline_of(packed)
+        }
+        jobs = [table[job_id] for job_id in sorted(self._context.jobs.live) if job_id not in posted]
         wanted = [job for job in jobs if job.state == JobState.OPEN or may_be_due(job, view.now)]
         slots = self._context.escrow.jobs([job.id for job in wanted], view.block)
         sure = [(job, slot) for job, slot in zip(wanted, slots, strict=True) if agrees(job, slot)]
         due = tuple(job for job, _ in sure if job.state != JobState.OPEN)
-        book, batches = self._book(view, sure)
+        book, batches = self._book(view, sure, posted)
         return State(
-            now=view.now,
-            me=self._context.address,
             book=book,
             snapshot=self._snapshot(view, book),
-            open={job.id: job for job, _ in sure if job.state == JobState.OPEN},
+            attempted={job.id: job for job, _ in sure if job.attempts},
+            overdue=tuple(
+                job
+                for job, _ in sure
+                if job.state == JobState.OPEN and view.now > job.terms.final_deadline
+            ),
             due=due,
             outcomes=self._outcomes(view, [job for job in due if job.state.is_claimed]),
             batches=batches,
@@ -203,29 +239,36 @@ class Reader:
             kept=self._kept(view) if with_kept else (),
             busy=frozenset(busy),
             barred=frozenset(barred),
+            keepers=tuple(keepers),
+            seen=dict(seen or {}),
+            max_fee=max_fee,
         )
 
     # ---- the market
 
     def _book(
-        self, view: View, sure: Iterable[tuple[Job, Slot]]
+        self,
+        view: View,
+        sure: Iterable[tuple[Job, Slot]],
+        posted: Mapping[bytes, bytes],
     ) -> tuple[Book, dict[bytes, tuple[bytes, ...]]]:
         book = Book(asks=self._offers.asks)
         batches: dict[bytes, tuple[bytes, ...]] = {}
+        known = self._on_record(view)
         for bid in self._offers.bids:
             if not bid.inputs:
-                if not self._is_on_record(bid.job_id):
+                if bid.job_id not in known:
                     book.add_job(bid)
                 continue
             left = tuple(
-                input_id
-                for input_id, job_id in self._job_ids(bid).items()
-                if not self._is_on_record(job_id)
+                input_id for input_id, job_id in self._job_ids(bid).items() if job_id not in known
             )
             if left:
                 book.add_job(replace(bid, inputs=left))
                 batches[bid.job_id] = bid.inputs
         book.prune(view.now)
+        for job_id, packed in posted.items():
+            book.add_posted(job_id, packed)
         for job, slot in sure:
             if job.state == JobState.OPEN and view.now <= job.terms.final_deadline:
                 book.add_job(
@@ -239,9 +282,21 @@ class Reader:
                 )
         return book, batches
 
-    def _is_on_record(self, job_id: bytes) -> bool:
+    def _on_record(self, view: View) -> set[bytes]:
+        """Which of the signed jobs on the board are on record, live or over, or revoked."""
+        wanted: list[bytes] = []
+        for bid in self._offers.bids:
+            wanted += self._job_ids(bid).values() if bid.inputs else [bid.job_id]
         jobs = self._context.jobs
-        return job_id in jobs.jobs or job_id in jobs.revoked
+        found = {job_id for job_id in wanted if job_id in jobs.jobs or job_id in jobs.revoked}
+        # What has ended is no longer among the jobs.
+        unsure = [job_id for job_id in wanted if job_id not in found]
+        slots = self._context.escrow.jobs(unsure, view.block)
+        return found | {
+            job_id
+            for job_id, slot in zip(unsure, slots, strict=True)
+            if slot.state != JobState.NONE
+        }
 
     def _job_ids(self, batch: OpenJob) -> dict[bytes, bytes]:
         """The job id of each of a batch's inputs."""
@@ -255,10 +310,10 @@ class Reader:
         return self._members[batch.job_id]
 
     def _snapshot(self, view: View, book: Book) -> Snapshot:
-        jobs = list(book.jobs())
-        programs = sorted({job.terms.program for job in jobs})
+        parties = book.parties()
+        programs = sorted({program for program, _ in parties})
         asks = {ask.ask_hash: ask for program in programs for ask in book.asks_for(program)}
-        requesters = sorted({job.terms.requester for job in jobs if any(asks)})
+        requesters = sorted({requester for _, requester in parties if asks})
         providers = self._providers(view, asks.values())
         people = sorted({*requesters, *providers})
         context = self._context
@@ -383,7 +438,8 @@ class Reader:
         for case in cases:
             job_id, number, record = self._claims[case.claim_id]
             job = self._context.jobs.jobs.get(job_id)
-            if job is not None and not (job.state.is_claimed and job.attempt == number):
+            # A job that is over may be forgotten.
+            if job is None or not (job.state.is_claimed and job.attempt == number):
                 ended.append((case, job_id, number, record))
         verifier = self._context.fault_proof
         answers = read_many(

@@ -1,12 +1,16 @@
 """The order book: jobs that can be matched and asks that are alive, indexed by program.
 
 It holds what a keeper has heard of, and takes nobody's word for more than that: what is true on
-chain comes in with the snapshot of `market.matching`.
+chain comes in with the snapshot of `market.matching`. Most of a large book are jobs that nobody has
+tried yet; those are kept as the bytes of their terms.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from eth_utils.address import to_checksum_address
+
+from headrace.terms.compact import compact, terms_of, valid_from_of
 from headrace.terms.money import held_for
 from headrace.terms.unmet import NOT_ON_RECORD, OPEN
 from headrace.terms.words import Ask, Exclusion, Terms, programs_proof, programs_root
@@ -76,6 +80,8 @@ class Book:
 
     def __init__(self, jobs: Iterable[OpenJob] = (), asks: Iterable[LiveAsk] = ()) -> None:
         """Start with some."""
+        # Posted and untried, as bytes; whatever else is open, as it is.
+        self._posted: dict[bytes, bytes] = {}
         self._jobs: dict[bytes, OpenJob] = {}
         self._asks: dict[bytes, LiveAsk] = {}
         self._by_program: dict[bytes, dict[bytes, LiveAsk]] = {}
@@ -84,21 +90,61 @@ class Book:
         for ask in asks:
             self.add_ask(ask)
 
+    def __len__(self) -> int:
+        """How many jobs can be matched; a batch counts once."""
+        return len(self._posted) + len(self._jobs)
+
     def add_job(self, job: OpenJob) -> None:
         """Note that a job can be matched."""
-        self._jobs[job.job_id] = job
+        if job.state == OPEN and not (job.digest or job.excluded or job.declined_at):
+            self._jobs.pop(job.job_id, None)
+            self.add_posted(job.job_id, compact(job.terms))
+        else:
+            self._posted.pop(job.job_id, None)
+            self._jobs[job.job_id] = job
+
+    def add_posted(self, job_id: bytes, packed: bytes) -> None:
+        """
+        Note that a job that is on record and that nobody has tried can be matched; `packed` is what
+        `terms.compact` makes of its terms. Both are kept as they are, not copied.
+        """
+        self._posted[job_id] = packed
 
     def drop_job(self, job_id: bytes) -> None:
         """Forget a job: it is matched, cancelled or over."""
+        self._posted.pop(job_id, None)
         self._jobs.pop(job_id, None)
 
     def job(self, job_id: bytes) -> OpenJob | None:
         """The job with this id, if it is open as far as is known."""
+        packed = self._posted.get(job_id)
+        if packed is not None:
+            return OpenJob(job_id=job_id, terms=terms_of(packed))
         return self._jobs.get(job_id)
+
+    def posted(self, job_id: bytes) -> bytes | None:
+        """The terms, as `add_posted` has them, of a job that is on record and untried."""
+        return self._posted.get(job_id)
+
+    def job_ids(self) -> list[bytes]:
+        """The ids of all jobs, the longest waiting first."""
+        posted = ((valid_from_of(packed), job_id) for job_id, packed in self._posted.items())
+        others = ((job.terms.valid_from, job_id) for job_id, job in self._jobs.items())
+        return [job_id for _, job_id in sorted((*posted, *others))]
 
     def jobs(self) -> Iterator[OpenJob]:
         """All of them, the longest waiting first."""
-        yield from sorted(self._jobs.values(), key=lambda job: (job.terms.valid_from, job.job_id))
+        for job_id in self.job_ids():
+            job = self.job(job_id)
+            if job is not None:
+                yield job
+
+    def parties(self) -> set[tuple[bytes, str]]:
+        """The program and the requester of every job."""
+        found = {(job.terms.program, job.terms.requester) for job in self._jobs.values()}
+        posted = {packed[96:128] + packed[:20] for packed in self._posted.values()}
+        addresses = {raw: to_checksum_address(raw) for raw in {pair[32:] for pair in posted}}
+        return found | {(pair[:32], addresses[pair[32:]]) for pair in posted}
 
     def add_ask(self, ask: LiveAsk) -> None:
         """Note an offer."""

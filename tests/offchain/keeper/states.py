@@ -9,7 +9,7 @@ from eth_utils.crypto import keccak
 from headrace.chain.jobs import Attempt, Job
 from headrace.chain.views import JobState, Outcome, Verdict
 from headrace.daemon.actions import Action
-from headrace.keeper.decide import Policy
+from headrace.keeper.decide import Move, Policy, plan
 from headrace.keeper.state import Fee, Kept, State, asks_verifier, may_be_due
 from headrace.market.book import Book, OpenJob
 from headrace.terms.money import exclusion_after
@@ -31,7 +31,7 @@ WINDOW = 600
 OTHER_KEEPER = address(0xE1)
 COMMITMENT = b"\xcc" * 32
 # Nothing is left to others: what is due is due at once.
-EAGER = Policy(patience=0, spread=0, sweep_from=1)
+EAGER = Policy(patience=0, stagger=0, sweep_from=1)
 
 
 def make_record(terms: Terms, **changes: Any) -> Record:
@@ -90,11 +90,12 @@ def make_state(now: int, *jobs: Job, **changes: Any) -> State:
                 )
             )
     values: dict[str, Any] = {
-        "now": now,
-        "me": KEEPER,
         "book": world.book,
         "snapshot": replace(world.snapshot, now=now),
-        "open": {job.id: job for job in jobs if job.state == JobState.OPEN},
+        "attempted": {job.id: job for job in jobs if job.state == JobState.OPEN and job.attempts},
+        "overdue": tuple(
+            job for job in jobs if job.state == JobState.OPEN and now > job.terms.final_deadline
+        ),
         "due": tuple(job for job in jobs if may_be_due(job, now)),
         "outcomes": {
             job.id: Outcome(Verdict.PENDING, 0, address(0), ())
@@ -103,6 +104,11 @@ def make_state(now: int, *jobs: Job, **changes: Any) -> State:
         },
     }
     return State(**(values | changes))
+
+
+def decide(state: State, policy: Policy, me: str = KEEPER) -> list[Move]:
+    """What is due at the time of the picture."""
+    return list(plan(state, state.snapshot.now, me, policy).moves)
 
 
 def stands(not_before: int) -> Outcome:
@@ -147,6 +153,7 @@ class Model:
         """Carry moves out, each as the contract would; a move that would revert is an error."""
         for action in actions:
             assert action.key not in self.done, f"{action.key} twice"
+            assert action.is_good(self.now), f"{action.key} not now"
             self.done.append(action.key)
             getattr(self, action.function)(*action.args)
 
@@ -242,6 +249,7 @@ __all__ = [
     "UNIT",
     "WINDOW",
     "Model",
+    "decide",
     "make_job",
     "make_record",
     "make_state",

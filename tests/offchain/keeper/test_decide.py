@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.chain.views import JobState, Outcome, Slot, Verdict
-from headrace.keeper.decide import VOID_GRACE, Policy, decide, is_my_turn, name
+from headrace.keeper.decide import VOID_GRACE, Policy, name, plan
+from headrace.keeper.rank import rank
 from headrace.keeper.state import Fee, Kept, agrees, claims_of, may_be_due
 from headrace.terms.money import exclusion_after
 from headrace.terms.words import claim_digest, claim_id, record_hash
@@ -23,6 +24,7 @@ from tests.offchain.keeper.states import (
     UNIT,
     WINDOW,
     Model,
+    decide,
     make_job,
     make_record,
     make_state,
@@ -150,7 +152,7 @@ def test_a_signed_batch_is_sent_with_all_its_inputs_when_some_are_on_record_alre
 
 def test_what_pays_another_keeper_is_left_to_it_for_a_while():
     job = make_job(CLAIMED, keeper=OTHER_KEEPER)
-    policy = Policy(patience=20, spread=0)
+    policy = Policy(patience=20, stagger=0)
     assert moves(make_state(WINDOW_ENDS + 20, job), policy) == []
     assert moves(make_state(WINDOW_ENDS + 21, job), policy) == ["finalise"]
     contested = make_job(CONTESTED, keeper=OTHER_KEEPER)
@@ -160,7 +162,7 @@ def test_what_pays_another_keeper_is_left_to_it_for_a_while():
 
 
 def test_what_pays_me_is_not_waited_for():
-    patient = Policy(patience=10_000, spread=10_000)
+    patient = Policy(patience=10_000, stagger=10_000)
     assert moves(make_state(WINDOW_ENDS + 1, make_job(CLAIMED)), patient) == ["finalise"]
     # The fee of a no-show goes to whoever ends it, whoever made the match.
     unclaimed = make_job(MATCHED, keeper=OTHER_KEEPER)
@@ -169,18 +171,95 @@ def test_what_pays_me_is_not_waited_for():
     assert moves(make_state(T0 + 11, mine, outcomes={mine.id: FALLS}), patient) == ["refute"]
 
 
-def test_keepers_take_turns_at_what_pays_nobody():
-    policy = Policy(patience=0, spread=20)
-    state = make_state(T0)
-    turns = set()
-    for number in range(40):
-        mine = replace(state, me=address(0x500 + number))
-        first = next(
-            t for t in range(T0, T0 + 50) if is_my_turn(replace(mine, now=t), policy, b"job", T0)
+def test_keepers_take_turns_at_what_anybody_may_do():
+    keepers = tuple(address(0x500 + number) for number in range(5))
+    policy = Policy(patience=0, stagger=10)
+    job = make_job(MATCHED, keeper=OTHER_KEEPER)
+    places = [rank(job.id, keeper, keepers) for keeper in keepers]
+    assert sorted(places) == [0, 1, 2, 3, 4]
+    for keeper, place in zip(keepers, places, strict=True):
+        at = T0 + 601 + 10 * place
+        early, late = (make_state(now, job, keepers=keepers) for now in (at - 1, at))
+        assert decide(early, policy, keeper) == []
+        assert [move.function for move in decide(late, policy, keeper)] == ["expire"]
+
+
+def test_whoever_waits_for_its_turn_says_so():
+    job = make_job(MATCHED)
+    second = next(address(n) for n in range(900, 999) if rank(job.id, KEEPER, [address(n)]) == 1)
+    state = make_state(T0 + 601, job, keepers=(KEEPER, second))
+    planned = plan(state, T0 + 601, KEEPER, Policy(patience=0, stagger=10))
+    assert planned.moves == ()
+    assert planned.withheld == {f"expire:{name(job)}": "turn"}
+
+
+def test_the_turns_of_a_match_begin_when_it_was_seen_first():
+    world = World(now=T0 + 100)
+    world.ask(MAKERS[0], UNIT)
+    job = make_job(JobState.OPEN, terms=make_terms(damage_cap=0))
+    second = next(address(n) for n in range(900, 999) if rank(job.id, KEEPER, [address(n)]) == 1)
+    key = f"match:{name(job)}"
+    policy = replace(EAGER, stagger=10)
+    for seen, expected in ({}, []), ({key: T0 + 91}, []), ({key: T0 + 90}, ["match"]):
+        state = make_state(T0 + 100, job, world=world, keepers=(KEEPER, second), seen=seen)
+        assert moves(state, policy) == expected
+        assert plan(state, T0 + 100, KEEPER, policy).withheld.get(key) == (
+            None if expected else "turn"
         )
-        assert T0 < first <= T0 + 21
-        turns.add(first)
-    assert len(turns) > 10
+
+
+# ---- what it earns
+
+
+def test_a_match_has_to_bring_more_than_its_gas():
+    world = World(now=T0 + 100)
+    world.ask(MAKERS[0], UNIT)
+    terms = make_terms(damage_cap=0, tip_share_bps=0, tip_fixed=UNIT // 10)
+    job = make_job(JobState.OPEN, terms=terms)
+    # 240,000 gas at 10 gwei are 2.4 * 10**15 wei; a token for 0.024 ether makes that 100,000 units.
+    costs = {"max_fee": 10 * 10**9}
+    state = make_state(T0 + 100, job, world=world, **costs)
+    rate = 41_666_666
+    policy = replace(EAGER, token_per_ether=rate, margin=0)
+    assert policy.gas_cost(240_000, 10 * 10**9) == 100_000
+    (match,) = decide(state, policy)
+    assert match.est_gain == 0
+    assert moves(state, replace(policy, margin=1)) == []
+    assert moves(state, replace(policy, token_per_ether=rate + 1_000)) == []
+    withheld = plan(state, T0 + 100, KEEPER, replace(policy, margin=1)).withheld
+    assert withheld == {f"match:{name(job)}": "margin"}
+
+
+def test_what_ends_something_is_done_whatever_it_costs():
+    dear = replace(EAGER, token_per_ether=10**30, margin=10**30)
+    costs = {"max_fee": 10**12}
+    unclaimed, stood = make_job(MATCHED, 1), make_job(CLAIMED, 2)
+    fallen = make_job(CONTESTED, 3)
+    state = make_state(WINDOW_ENDS + 1, unclaimed, stood, outcomes={}, **costs)
+    assert sorted(moves(state, dear)) == ["expire", "finalise"]
+    state = make_state(T0 + 11, fallen, outcomes={fallen.id: FALLS}, **costs)
+    assert moves(state, dear) == ["refute"]
+
+
+def test_a_match_is_good_until_the_first_of_both_sides_ends():
+    world = World(now=T0 + 100)
+    ask = world.ask(MAKERS[0], UNIT, expiry=T0 + 500)
+    job = make_job(JobState.OPEN, terms=make_terms(damage_cap=0))
+    (match,) = decide(make_state(T0 + 100, job, world=world), EAGER)
+    assert (match.not_before, match.deadline) == (job.terms.valid_from, ask.ask.expiry)
+    assert match.is_good(T0 + 500)
+    assert not match.is_good(T0 + 501)
+
+
+def test_only_so_many_matches_are_made_and_the_others_come_later():
+    world = World(now=T0 + 100)
+    for maker in MAKERS:
+        world.ask(maker, UNIT)
+    jobs = [make_job(JobState.OPEN, terms=make_terms(damage_cap=0, salt=salt)) for salt in range(5)]
+    state = make_state(T0 + 100, *jobs, world=world)
+    planned = plan(state, T0 + 100, KEEPER, replace(EAGER, most_matches=3))
+    assert len(planned.moves) == 3
+    assert sorted(planned.withheld.values()) == ["later", "later"]
 
 
 # ---- batches, fees, the sink
@@ -210,7 +289,8 @@ def test_a_demands_fee_is_sent_on_and_the_sink_swept_from_a_threshold():
     fee = Fee(claim_id=b"\x01" * 32, job_id=b"\x02" * 32, record=record, attempt=2, since=T0)
     state = make_state(T0, fees=(fee,), kept=(Kept(provider=PROVIDER, amount=99, completions=7),))
     assert moves(state, replace(EAGER, sweep_from=100)) == []
-    settle, sweep = decide(replace(state, now=T0 + 1), replace(EAGER, sweep_from=99))
+    later = replace(state, snapshot=replace(state.snapshot, now=T0 + 1))
+    settle, sweep = decide(later, replace(EAGER, sweep_from=99))
     assert (settle.contract, settle.args) == ("FaultProof", (fee.job_id, record, 2))
     assert (sweep.args, sweep.key) == ((PROVIDER,), f"sweep:{PROVIDER}:7")
 

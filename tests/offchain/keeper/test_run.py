@@ -362,7 +362,7 @@ def test_a_race_that_is_lost_in_the_block_costs_one_revert_and_no_more(stage, sy
     system.claim(attempt)
     system.chain.travel(WINDOW)
     # The loser is patient with what pays the winner.
-    patient = Policy(patience=60, spread=0, sweep_from=1)
+    patient = Policy(patience=60, stagger=0, sweep_from=1)
     mine._policy = rival._policy = patient
     stage.rounds(rival, mine, count=3)
     assert system.job(terms).state == FINAL
@@ -377,7 +377,7 @@ def test_a_dead_keepers_work_is_done_by_another(stage, system):
     (attempt,) = stage.running(first._context, terms)
     system.claim(attempt)
     system.chain.travel(WINDOW)
-    other = stage.keeper(system.keepers[1], Policy(patience=30, spread=10))
+    other = stage.keeper(system.keepers[1], Policy(patience=30, stagger=10))
     stage.rounds(other, count=2)
     assert system.job(terms).state == CLAIMED
     system.chain.travel(41)

@@ -1,0 +1,62 @@
+"""Jobs by id, most of them as bytes.
+
+Nearly all jobs that a keeper of a large market knows of are posted and untried. Each of those is
+kept as its terms' 256 bytes and the number of its block, a third of what it takes as an object, and
+made into a `Job` when somebody asks for it.
+"""
+
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class CompactTable(MutableMapping[bytes, Item], Generic[Item]):
+    """
+    A mapping by 32-byte ids. `pack` gives the bytes of an item that has nothing else to it, None
+    for any other; `unpack` gives the item back.
+    """
+
+    __slots__ = ("_items", "_pack", "_rows", "_unpack")
+
+    def __init__(
+        self,
+        pack: Callable[[Item], bytes | None],
+        unpack: Callable[[bytes, bytes], Item],
+    ) -> None:
+        """An empty one."""
+        self._pack = pack
+        self._unpack = unpack
+        self._rows: dict[bytes, bytes] = {}
+        self._items: dict[bytes, Item] = {}
+
+    def __getitem__(self, key: bytes) -> Item:
+        row = self._rows.get(key)
+        return self._items[key] if row is None else self._unpack(key, row)
+
+    def __setitem__(self, key: bytes, item: Item) -> None:
+        row = self._pack(item)
+        if row is None:
+            self._rows.pop(key, None)
+            self._items[key] = item
+        else:
+            self._items.pop(key, None)
+            self._rows[key] = row
+
+    def __delitem__(self, key: bytes) -> None:
+        if self._rows.pop(key, None) is None:
+            del self._items[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows or key in self._items
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._rows
+        yield from self._items
+
+    def __len__(self) -> int:
+        return len(self._rows) + len(self._items)
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Those that are kept as bytes: the ids and the bytes themselves."""
+        return iter(self._rows.items())
