@@ -13,7 +13,8 @@ class Answer(Enum):
     KNOWN = auto()  # it is in the pool already
     NONCE_USED = auto()  # a transaction with its nonce is in a block: ours, or a stranger's
     NONCE_GAP = auto()  # an earlier one of the key is missing
-    UNDERPRICED = auto()  # a replacement must offer more, or the pool's floor is higher
+    REPLACES = auto()  # another with its nonce is in the pool, and it doesn't offer enough more
+    UNDERPRICED = auto()  # the pool's floor is higher
     BELOW_BASE_FEE = auto()  # the base fee has risen above it
     NO_MONEY = auto()  # the account can't pay for it
     WRONG_CHAIN = auto()  # the node serves another chain
@@ -46,19 +47,18 @@ _WORDS: tuple[tuple[Answer, tuple[str, ...]], ...] = (
         ("nonce too high", "nonce is too high", "nonce gap", "nonce too far", "noncegap"),
     ),
     (
-        Answer.UNDERPRICED,
+        Answer.REPLACES,
         (
             "replacement transaction underpriced",
+            "replacement fee too low",
             "could not replace existing",
             "replacement not allowed",
             "replacementnotallowed",
             "feetoolowtocompete",
             "gas price too low to replace",
-            "underpriced",
-            "fee too low",
-            "feetoolow",
         ),
     ),
+    (Answer.UNDERPRICED, ("underpriced", "fee too low", "feetoolow")),
     (
         Answer.BELOW_BASE_FEE,
         (

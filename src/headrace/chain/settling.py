@@ -30,7 +30,7 @@ from headrace.errors import HeadraceError, Rejected
 
 log = logging.getLogger(__name__)
 
-_TOO_CHEAP = frozenset({Answer.UNDERPRICED, Answer.BELOW_BASE_FEE})
+_TOO_CHEAP = frozenset({Answer.REPLACES, Answer.UNDERPRICED, Answer.BELOW_BASE_FEE})
 _NEVER = frozenset({Answer.GAS_TOO_LOW, Answer.GAS_TOO_HIGH})
 
 
@@ -80,6 +80,7 @@ class Settler:
         self._open_since: dict[int, int] = {}  # block at which a reorganisation opened it again
         self._looked_at: dict[int, int] = {}
         self._warned: set[tuple[str, int]] = set()
+        self._contested: set[int] = set()
 
     def settle(self) -> list[Tx]:
         """
@@ -121,6 +122,7 @@ class Settler:
         ids = {tx.id for tx in txs}
         self._broadcaster.keep_only(set(hashes))
         self._warned = {(what, id_) for what, id_ in self._warned if id_ in ids}
+        self._contested &= ids
         for known in (self._looked_at, self._open_since):
             for gone in [id_ for id_ in known if id_ not in ids]:
                 del known[gone]
@@ -309,12 +311,30 @@ class Settler:
         is_empty = item.is_given_up or is_invalid or (sent is not None and sent.answer in _NEVER)
         needs_other = is_empty and not item.newest.is_empty
         newest: Attempt | None = item.newest
-        if needs_other or self._is_too_cheap(item, head):
+        wants_other = needs_other or self._is_too_cheap(item, head)
+        if wants_other and not self._is_contested(item):
             other = self._other(item, head, is_empty=is_empty)
             # What has become invalid is not sent again, whatever a replacement may cost.
             newest = other or (None if needs_other else newest)
         if newest is not None:
             self._broadcaster.send(item.tx, newest, head.number)
+
+    def _is_contested(self, item: Waiting) -> bool:
+        """
+        Whether a stranger's transaction has the nonce in the pool. A daemon doesn't outbid it: it
+        waits until that is in a block, which stops everything, or the node takes ours.
+        """
+        sent = self._broadcaster.last(item.newest)
+        if not self._is_unattended or sent is None or sent.answer in (None, Answer.KNOWN):
+            self._contested.discard(item.tx.id)
+            return False
+        if sent.answer is Answer.REPLACES and item.tx.id not in self._contested:
+            hashes = ["0x" + attempt.hash.hex() for attempt in item.attempts]
+            found = self._rpc.outcomes([("eth_getTransactionByHash", (h,)) for h in hashes])
+            if all(answer is None for answer in found):
+                self._contested.add(item.tx.id)
+                self._say("a stranger's transaction has the nonce", item.tx, logging.ERROR)
+        return item.tx.id in self._contested
 
     def _other(self, item: Waiting, head: Header, *, is_empty: bool) -> Attempt | None:
         """Signs the nonce at a fee that nodes take for a replacement; None where a cap forbids."""

@@ -19,10 +19,11 @@ WORDS = [
     ("nonce too low", Answer.NONCE_USED),
     ("OldNonce", Answer.NONCE_USED),
     ("nonce too high", Answer.NONCE_GAP),
-    ("replacement transaction underpriced", Answer.UNDERPRICED),
+    ("replacement transaction underpriced", Answer.REPLACES),
     ("transaction underpriced: tip needed 1, tip permitted 0", Answer.UNDERPRICED),
-    ("FeeTooLowToCompete", Answer.UNDERPRICED),
-    ("could not replace existing tx", Answer.UNDERPRICED),
+    ("FeeTooLow", Answer.UNDERPRICED),
+    ("FeeTooLowToCompete", Answer.REPLACES),
+    ("could not replace existing tx", Answer.REPLACES),
     ("max fee per gas less than block base fee: address 0x1", Answer.BELOW_BASE_FEE),
     ("transaction gas price below minimum", Answer.BELOW_BASE_FEE),
     ("insufficient funds for gas * price + value", Answer.NO_MONEY),
@@ -74,7 +75,7 @@ def test_the_words_of_anvil_itself_are_understood(bench):
     ask = Asker(bench)
     assert ask() is None
     assert ask() is Answer.KNOWN
-    assert ask(value=1) is Answer.UNDERPRICED
+    assert ask(value=1) is Answer.REPLACES
     assert ask(nonce=1, gas=20_000) is Answer.GAS_TOO_LOW
     assert ask(nonce=1, gas=10**9) is Answer.GAS_TOO_HIGH
     assert ask(nonce=1, chainId=CHAIN_ID + 1) is Answer.WRONG_CHAIN

@@ -9,7 +9,7 @@ from tests.offchain.failures.office import employ, until
 from tests.task_list import Office
 
 
-def elsewhere(bench: Bench, nonce: int, value: int = 0) -> None:
+def elsewhere(bench: Bench, nonce: int, value: int = 0, gas: int = 21_000) -> None:
     """Another machine sends with the key."""
     raw, _ = bench.key.sign_transaction(
         {
@@ -18,7 +18,7 @@ def elsewhere(bench: Bench, nonce: int, value: int = 0) -> None:
             "nonce": nonce,
             "to": OTHER,
             "value": value,
-            "gas": 21_000,
+            "gas": gas,
             "maxFeePerGas": 50 * GWEI,
             "maxPriorityFeePerGas": 5 * GWEI,
         }
@@ -107,6 +107,31 @@ def test_failure_18_it_never_fights_over_a_nonce(bench: Bench):
         sender.settle()
     assert len(sender._outbox.attempts(1)) == 1
     assert bench.balance == 0
+
+
+@pytest.mark.parametrize("is_dropped", [False, True], ids=["gets in", "is dropped"])
+def test_failure_18_it_does_not_outbid_a_stranger_who_waits_in_the_pool(
+    bench: Bench, caplog, is_dropped: bool
+):
+    # More gas than a block has from now on: it waits.
+    elsewhere(bench, 0, gas=1_000_000)
+    bench.anvil.rpc("anvil_setBlockGasLimit", hex(300_000))
+    sender = bench.start(is_unattended=True)
+    tx = sender.submit("drip:1", bench.token.drip(5))
+    for _ in range(10):
+        bench.mine()
+        sender.settle()
+    bench.anvil.rpc("anvil_setBlockGasLimit", hex(30_000_000))
+    assert len(sender._outbox.attempts(tx.id)) == 1
+    errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == ["a stranger's transaction has the nonce"]
+    if is_dropped:
+        bench.anvil.rpc("anvil_dropAllTransactions")
+    for _ in range(5):
+        bench.mine()
+        sender.settle()
+    assert (sender._outbox.latched() is None) is is_dropped
+    assert bench.balance == (5 if is_dropped else 0)
 
 
 def test_failure_18_nonce_too_low_for_what_is_mined_already_is_no_alarm(bench: Bench):
