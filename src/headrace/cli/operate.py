@@ -2,11 +2,13 @@
 
 import click
 
+from headrace.chain.abi import checksummed
 from headrace.chain.manifest import Deployment
 from headrace.chain.resume import resume
 from headrace.cli.answer import Answer
 from headrace.cli.app import command
 from headrace.cli.session import Session
+from headrace.daemon.context import schema_of
 from headrace.daemon.sending import open_outbox, outbox_path
 from headrace.errors import Rejected
 from headrace.ops.doctor import examine, lines, verdict
@@ -45,12 +47,18 @@ def release_of(daemon: str) -> click.Command:
         settings = session.settings
         deployment = Deployment.load(settings.manifest_path)
         cleared = []
+        server = settings.database()
         chain_db = settings.home / daemon / "chain.db"
-        if chain_db.is_file():
+        if server is not None:
+            schema = schema_of(deployment, daemon)
+            cleared.append(resume(server, schema=schema, read_again=read_again))
+        elif chain_db.is_file():
             cleared.append(resume(str(chain_db), read_again=read_again))
-        path = outbox_path(settings, deployment, session.address)
-        if settings.database() is not None or path.is_file():
-            outbox = open_outbox(settings, deployment, session.address, is_daemon=False)
+        is_remote = settings.signer() is not None and settings.signer_address is not None
+        address = checksummed(settings.signer_address or "") if is_remote else session.address
+        path = outbox_path(settings, deployment, address)
+        if server is not None or path.is_file():
+            outbox = open_outbox(settings, deployment, address, is_daemon=False)
             try:
                 cleared.append(outbox.latched())
                 outbox.release()

@@ -205,13 +205,16 @@ class Context:
         self.rpc.close()
 
 
+def schema_of(deployment: Deployment, name: str) -> str:
+    """What the tables of the daemon `name` are called on a database server."""
+    place = f"{deployment.chain_id}_{deployment.address('JobEscrow')[2:10]}"
+    return re.sub(r"[^a-z0-9_]", "_", f"{name}_{place}".lower())
+
+
 def _tables(settings: Settings, deployment: Deployment, name: str) -> PostgresTables | None:
     """The tables of the daemon `name` on the database server; None if it has a file."""
     url = settings.database()
-    if url is None:
-        return None
-    place = f"{deployment.chain_id}_{deployment.address('JobEscrow')[2:10]}"
-    return PostgresTables(url, re.sub(r"[^a-z0-9_]", "_", f"{name}_{place}".lower()))
+    return None if url is None else PostgresTables(url, schema_of(deployment, name))
 
 
 def unlock(settings: Settings) -> Key:

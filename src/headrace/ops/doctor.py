@@ -4,17 +4,21 @@ Nothing is sent and no lock of a daemon is taken: it may be asked at any time. E
 stands for itself, so one look shows all that is wrong. What needs the node is in `doctor_node`.
 """
 
+import sqlite3
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from headrace.chain import accounts
-from headrace.chain.db import ChainDb, SqliteFile
+from headrace.chain.db import ChainDb, Database, SqliteFile
 from headrace.chain.manifest import Deployment
-from headrace.errors import HeadraceError, UsageError
+from headrace.chain.postgres import PostgresTables
+from headrace.daemon.context import schema_of
+from headrace.daemon.sending import remote_signer
+from headrace.errors import HeadraceError, RetryLater, Unreachable, UsageError
 from headrace.ops import doctor_node
 from headrace.ops.checkup import unwritable
-from headrace.ops.finding import Finding, bad, ok
+from headrace.ops.finding import Finding, bad, ok, silent
 from headrace.settings import Settings, read_secret
 
 # What the check of each daemon is about; the home folder has its name.
@@ -68,6 +72,8 @@ def _manifest(settings: Settings) -> Finding:
 
 
 def _key(settings: Settings) -> list[Finding]:
+    if settings.signer() is not None:
+        return [_signer(settings)]
     folder, name = settings.keys_folder, settings.account
     try:
         address = accounts.address_of(folder, name)
@@ -98,6 +104,16 @@ def _key(settings: Settings) -> list[Finding]:
     return [*findings, ok("key", f"{name} opens: {address}")]
 
 
+def _signer(settings: Settings) -> Finding:
+    try:
+        signer = remote_signer(settings)
+    except UsageError as error:
+        return bad("signer", str(error), "put HEADRACE_SIGNER_URL or HEADRACE_SIGNER_ADDRESS right")
+    except (Unreachable, RetryLater) as error:
+        return silent("signer", str(error), "start the signer: nothing can be sent without it")
+    return ok("signer", f"{signer!r} holds the account")
+
+
 def _beside(settings: Settings) -> str | None:
     path = settings.home / "passphrase"
     return read_secret(path) if path.is_file() else None
@@ -126,19 +142,30 @@ def _folders(settings: Settings, daemon: str) -> list[Finding]:
 
 
 def _records(settings: Settings, daemon: str, deployment: Deployment | None) -> list[Finding]:
-    path = settings.home / daemon / "chain.db"
     if deployment is None:
         return []
-    if not path.exists():
+    path = settings.home / daemon / "chain.db"
+    url = settings.database()
+    if url is None and not path.exists():
         return [ok("database", f"{path} will be made at the first start")]
     try:
+        if url is None:
+            tables: Database = SqliteFile(path, is_readonly=True)
+        else:
+            tables = PostgresTables(url, schema_of(deployment, daemon), is_readonly=True)
+        if not tables.has_tables():
+            tables.close()
+            return [ok("database", f"{tables.label} will be filled at the first start")]
         db = ChainDb(
-            SqliteFile(path, is_readonly=True),
+            tables,
             chain_id=deployment.chain_id,
             genesis=deployment.genesis,
             escrow=deployment.address("JobEscrow"),
         )
-    except HeadraceError as error:
+    except Unreachable as error:
+        advice = "start the database server, or put HEADRACE_DATABASE_URL right"
+        return [silent("database", str(error), advice)]
+    except (HeadraceError, sqlite3.Error) as error:
         advice = f"move {path} away: all in it is read again from the chain"
         return [bad("database", str(error), advice)]
     try:
@@ -146,7 +173,7 @@ def _records(settings: Settings, daemon: str, deployment: Deployment | None) -> 
     finally:
         db.close()
     read = "nothing read yet" if cursor is None else f"read to block {cursor.number}"
-    findings = [ok("database", f"{path}, {read}")]
+    findings = [ok("database", f"{db.label}, {read}")]
     if halted is None:
         findings.append(ok("finality", "no final block was rewritten"))
     else:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.chain import accounts
+from headrace.chain.abi import checksummed
 from headrace.chain.endpoints import connect
 from headrace.chain.manifest import Deployment
-from headrace.chain.outbox import Outbox
 from headrace.chain.rpc import Header, NodeError, Rpc, header_request, to_header
-from headrace.daemon.sending import outbox_path
+from headrace.daemon.sending import open_outbox, outbox_path
 from headrace.errors import HeadraceError, RetryLater, Unreachable, UsageError
 from headrace.ops.checkup import unsupported
 from headrace.ops.finding import Finding, bad, ok, silent
@@ -118,7 +118,8 @@ def _batches(node: Rpc) -> Finding:
 def _chain(node: Rpc, settings: Settings, deployment: Deployment) -> list[Finding]:
     findings = [_contracts(node, deployment), _fees(node, settings)]
     try:
-        address = accounts.address_of(settings.keys_folder, settings.account)
+        address = settings.signer_address if settings.signer() is not None else None
+        address = address or accounts.address_of(settings.keys_folder, settings.account)
     except UsageError:
         return findings  # said already
     return [*findings, _balance(node, settings, address), _outbox(settings, deployment, address)]
@@ -154,11 +155,15 @@ def _balance(node: Rpc, settings: Settings, address: str) -> Finding:
 
 
 def _outbox(settings: Settings, deployment: Deployment, address: str) -> Finding:
-    path = outbox_path(settings, deployment, address)
-    if not path.exists():
+    path = outbox_path(settings, deployment, checksummed(address))
+    is_shared = settings.database() is not None
+    if not is_shared and not path.exists():
         return ok("outbox", f"{path} will be made at the first start")
+    place = "on the database server" if is_shared else str(path)
     try:
-        outbox = Outbox(path, chain_id=deployment.chain_id, address=address)
+        outbox = open_outbox(settings, deployment, checksummed(address), is_daemon=False)
+    except Unreachable as error:
+        return silent("outbox", str(error), "start the database server")
     except HeadraceError as error:
         return bad("outbox", str(error), "never delete it while transactions are open")
     try:
@@ -168,7 +173,7 @@ def _outbox(settings: Settings, deployment: Deployment, address: str) -> Finding
     if latched is not None:
         advice = "see HeadraceForeignNonce in docs/runbook.md before `headrace keeper release`"
         return bad("outbox", latched, advice)
-    return ok("outbox", f"{path}, {_count(open_now)} under way")
+    return ok("outbox", f"{place}, {_count(open_now)} under way")
 
 
 def _count(txs: Sequence[object]) -> str:

@@ -384,6 +384,47 @@ def test_a_node_without_final_blocks_will_do(eve: Player, liar: tuple[str, list[
     assert "depth decides instead" in findings["final tag"]["detail"]
 
 
+# ---- a signer, a server
+
+
+@pytest.mark.parametrize(("held", "code", "wrong"), [(True, 0, set()), (False, 1, {"signer"})])
+def test_a_signer_elsewhere_has_to_hold_the_account(
+    eve: Player, liar: tuple[str, list[Change]], held: bool, code: int, wrong: set[str]
+):
+    url, changes = liar
+    accounts = [eve.address] if held else []
+    changes.append(lambda q, a: a | {"result": accounts} if q["method"] == "eth_accounts" else a)
+    findings = doctor(
+        eve,
+        code,
+        HEADRACE_SIGNER_URL=url,
+        HEADRACE_SIGNER_ADDRESS=eve.address,
+        HEADRACE_ACCOUNT="no-keyfile",
+    )
+    assert failed(findings) == wrong
+    assert findings["balance"]["is_ok"]
+    assert "key file" not in findings
+
+
+def test_a_signer_that_is_away(eve: Player):
+    findings = doctor(
+        eve,
+        3,
+        HEADRACE_SIGNER_URL="http://127.0.0.1:1/s3cret-path",
+        HEADRACE_SIGNER_ADDRESS=eve.address,
+    )
+    assert failed(findings) == {"signer"}
+    assert "s3cret-path" not in json.dumps(findings)
+
+
+def test_a_database_server_that_is_away(eve: Player):
+    pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
+    url = "postgresql://me:pa55word@127.0.0.1:1/headrace"
+    findings = doctor(eve, 3, HEADRACE_DATABASE_URL=url)
+    assert failed(findings) == {"database", "outbox"}
+    assert "pa55word" not in json.dumps(findings)
+
+
 # ---- the verdict
 
 
