@@ -129,6 +129,8 @@ def _place(
         unsafe_mul(unsafe_div(row, layout.pack), layout.split), unsafe_div(column, layout.block)
     )
     place: Place = self._under(shape, view, layout, leaf, quads._depth_of(layout.leaves))
+    # One leaf, also of a row that has more.
+    place.split = 1
     place.offset = unsafe_add(
         unsafe_mul(row & unsafe_sub(layout.pack, 1), layout.part), column % layout.block
     )

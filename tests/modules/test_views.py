@@ -72,7 +72,7 @@ def test_places(views: Contract, case: tuple[View, int], row: int, column: int, 
         start + view.leaf_bytes,
     )
     assert (found.siblings, found.end) == (siblings, end)
-    assert (found.block, found.size) == (view.block, view.size)
+    assert (found.split, found.block, found.size) == (1, view.block, view.size)
     with reverts("graph: openings too short"):
         views.place(shape(units), view.word, row, column, start, end - 1)
 

@@ -253,3 +253,50 @@ def test_images(court: Court, kernel: int, stride: int, padding: int):
     out = claim.model.output
     places = [(r, c) for r in range(out.rows) for c in range(out.width)]
     agree(court, claim, 0, [places[i] for i in rng.choice(len(places), 60)])
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.parametrize("width", [257, 1_025, 4_096])
+def test_outputs_of_split_rows(court: Court, width: int, size: int):
+    # Whatever a rule reads, its output's leaf may be one of 4 or 16 of a row.
+    rng = np.random.default_rng(width)
+    rows = rng.integers(LOW, HIGH, (width, 2))
+    wide = {"size": size}
+
+    claim = claim_of(
+        court,
+        rows,
+        lambda x: ops.rowsum(x, UNIT, fold=width, **wide),
+        lambda x, *_: ops.rowdot(x, UNIT, fold=width, **wide),
+        lambda x, *_: ops.scores(x, x, UNIT, heads=1, seq=width, **wide),
+        lambda x, sums, *_: ops.affine(sums, UNIT, size=1),
+        lambda x, *rest: (
+            ops.matmul(rest[3], rng.integers(LOW, HIGH, (width, width)), Params.of(2, 12), **wide)
+            if width <= 1_025
+            else ops.affine(rest[3], UNIT, **wide)
+        ),
+        lambda x, *rest: ops.scores(
+            x, x, UNIT, heads=1, seq=width, mask=rest[3], lo=-3, hi=99, **wide
+        ),
+    )
+    columns = sorted({0, 31, 32, 255, width // 2, width - 1})
+    for index in (0, 1, 3, 4):
+        agree(court, claim, index, [(0, c) for c in columns])
+    for index in (2, 5):
+        agree(court, claim, index, [(r, c) for r in (0, width - 1) for c in columns])
+
+
+def test_context_of_split_rows(court: Court):
+    # The output and the scale have split rows, the operands too.
+    rng = np.random.default_rng(9)
+    rows = rng.integers(LOW, HIGH, (1_100, 1_030))
+    claim = claim_of(
+        court,
+        rows,
+        lambda x: ops.rowsum(x, UNIT, fold=1_100),
+        lambda x, scale: ops.context(
+            x, x, UNIT, heads=1, seq=1_100, scale=scale, scale_shift=20, size=4
+        ),
+    )
+    places = [(r, c) for r in (0, 599, 1_099) for c in (0, 300, 1_099)]
+    agree(court, claim, 1, places)
