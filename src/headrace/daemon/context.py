@@ -103,6 +103,8 @@ class Context:
     graph_proof: GraphProof | None = None
     observer: Observer = field(default_factory=Observer)
     is_dry_run: bool = False
+    # Whether the contracts are of the version that this program is for: if not, it only reads.
+    is_supported: bool = True
     performer: Performer = field(init=False)
     _seen: bytes = b""
     # Touched, and not yet in a view.
@@ -190,8 +192,11 @@ class Context:
         *,
         before: Callable[[Action], None] = lambda action: None,
     ) -> Performed:
-        """`Performer.perform`, at the time of `view`; nothing once it is time to stop."""
-        if self.stop.is_set:
+        """
+        `Performer.perform`, at the time of `view`; nothing once it is time to stop, or while the
+        contracts are of another version than this program is for.
+        """
+        if self.stop.is_set or not self.is_supported:
             return Performed()
         actions = list(actions)
         performed = self.performer.perform(actions, view.now, before=before)

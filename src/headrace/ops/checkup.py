@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.chain import artifacts
-from headrace.chain.manifest import Deployment
+from headrace.chain.manifest import NAMES, Deployment
 from headrace.chain.rpc import Rpc, to_bytes, to_int
 from headrace.daemon.loop import PASSING
 from headrace.errors import HeadraceError, UsageError
@@ -32,7 +32,7 @@ CODE_EVERY = 600.0
 LEAST_FREE = 64 << 20
 _ETHER = 10**18
 # The token may be anybody's; the rest is this program's.
-_OURS = ("Vault", "ProviderRegistry", "MatchRules", "JobEscrow", "FaultProof")
+_OURS = NAMES[1:]
 
 
 class Checkup:
@@ -124,6 +124,7 @@ class Checkup:
             problem = unsupported(context.rpc, context.deployment)
         except UsageError as error:
             problem = str(error)
+        context.is_supported = problem is None
         self._report("contracts", problem is None, problem or "all are of this program's version")
 
 
@@ -149,8 +150,9 @@ def unwritable(folder: Path) -> str | None:
 
 def unsupported(rpc: Rpc, deployment: Deployment) -> str | None:
     """Which contract is of another version than this program is for; None if none is."""
-    requests = [("eth_getCode", (deployment.address(name), "latest")) for name in _OURS]
-    for name, code in zip(_OURS, rpc.batch(requests), strict=True):
+    names = [name for name in _OURS if name in deployment.contracts]
+    requests = [("eth_getCode", (deployment.address(name), "latest")) for name in names]
+    for name, code in zip(names, rpc.batch(requests), strict=True):
         if not to_bytes(code).startswith(artifacts.load(name).runtime):
             return (
                 f"{name} is of another version than this program is for: use the program that "
