@@ -110,8 +110,8 @@ def attention(
     """Add softmax attention over int8 tensors, as an int8 with `unit` for each column.
 
     `product` is what one step of a query times one of a key is worth; `reach` the greatest
-    magnitude of a score that calibration saw. Entries where `mask` is 0 weigh nothing, unless all the
-    others have scores below the calibrated range, where they saturate to what is masked.
+    magnitude of a score that calibration saw. Entries where `mask` is 0 weigh nothing, unless all
+    the others have scores below the calibrated range, where they saturate to what is masked.
     """
     seq = mask.width
     channels = query.view.width // heads

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
+import numpy as np
+
 from headrace.graph2.importer import digits
 from headrace.graph2.importer.calibrate import (
     DATA,
@@ -28,6 +30,7 @@ from headrace.graph2.importer.minilm_float import (
     load_weights,
 )
 from headrace.graph2.importer.report import Accuracy, compare
+from headrace.graph2.importer.tokenizer import Ids
 from headrace.graph2.model import Model
 
 LENGTH = 32
@@ -50,12 +53,18 @@ def minilm(length: int = LENGTH, layers: int = LAYERS) -> Encoder:
 @lru_cache(maxsize=2)
 def minilm_accuracy(length: int = LENGTH, layers: int = LAYERS) -> Accuracy:
     """The encoder against the float network on the sentences that calibration never saw."""
-    others = other_sentences()
-    ids = load_tokenizer().encode(evaluation_sentences() + others, max(length, LENGTH))
-    if length < LENGTH:
-        ids = ids[(ids[:, length:] == 0).all(axis=1), :length]
-        others = []
+    tokenizer = load_tokenizer()
+    asked, others = (
+        _that_fit(tokenizer.encode(texts, max(length, LENGTH)), length)
+        for texts in (evaluation_sentences(), other_sentences())
+    )
+    ids = np.concatenate([asked, others])
     return compare(minilm(length, layers), load_weights(), ids, len(others))
+
+
+def _that_fit(ids: Ids, length: int) -> Ids:
+    """The rows that have no token beyond `length`, cut to it."""
+    return ids[(ids[:, length:] == 0).all(axis=1), :length]
 
 
 def minilm_card(length: int = LENGTH, layers: int = LAYERS) -> Card:

@@ -1,4 +1,4 @@
-"""Float networks to integer graphs: each kind of node near its float meaning, and what is refused."""
+"""Float networks to integer graphs: each kind of node near its float meaning; what is refused."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -43,7 +43,7 @@ def ints(count: int, width: int, size: int = 1, seed: int = 0) -> np.ndarray:
 
 
 def check(network: Network, x: np.ndarray, unit: float, within: float) -> Imported:
-    """The integer result is within a share of the greatest float one; numpy equals the reference."""
+    """The integers are within a share of the greatest float; numpy equals the reference."""
     imported = quantise(network, x, unit, max_units=8)
     real = imported.forward(x)
     found = imported.run(x)
