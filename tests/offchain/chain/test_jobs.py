@@ -227,7 +227,8 @@ def test_agrees_with_the_contract_through_reorganisations(system, follow, seed):
     system.chain.mine(60)
     touched = follow.catch_up()
     check(follow.book, follow.escrow)
-    changed = {i for i in before | follow.book.jobs if before.get(i) != follow.book.jobs.get(i)}
+    after = follow.book.jobs
+    changed = {i for i in {*before, *after} if before.get(i) != after.get(i)}
     assert changed <= touched
     seen = {attempt.outcome for job in follow.book.jobs.values() for attempt in job.attempts}
     assert seen >= {"running", "final", "refuted", "expired", "declined"}
