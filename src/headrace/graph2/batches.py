@@ -30,8 +30,6 @@ _KERNEL = "headrace.graph2.keccak_lanes"
 _WORD = 8
 _FEW = 64
 """Fewer hashes aren't worth importing numba for."""
-_VERY_FEW = 4
-"""Fewer aren't even worth calling it."""
 _SHARE = 2_048
 """Fewer hashes than this aren't worth a thread."""
 _THREADS = min(4, os.cpu_count() or 1)
@@ -48,8 +46,7 @@ def vectorised() -> ModuleType | None:
 
 def kernel_for(count: int) -> ModuleType | None:
     """The compiled kernel where it pays for so many hashes."""
-    least = _VERY_FEW if _KERNEL in sys.modules else _FEW
-    return vectorised() if count >= least else None
+    return vectorised() if count >= _FEW or _KERNEL in sys.modules else None
 
 
 @cache
