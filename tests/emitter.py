@@ -77,11 +77,11 @@ class Emitter:
             folder / name, chain_id=self.chain_id, genesis=self.genesis, escrow=self.address
         )
 
-    def truth(self, start: int | None = None) -> list[Row]:
-        """What the node itself says its logs are, from block `start` or the first one on."""
+    def truth(self) -> list[Row]:
+        """What the node itself says its logs are."""
         rows: list[Row] = []
         last = self.head()
-        for first in range(self.start if start is None else start, last + 1, 500):
+        for first in range(self.start, last + 1, 500):
             wanted = {"address": self.address, "fromBlock": hex(first)}
             wanted["toBlock"] = hex(min(last, first + 499))
             rows += [_row(item) for item in self.rpc.call("eth_getLogs", wanted)]

@@ -29,9 +29,9 @@ from tests.emitter import Emitter, Row, emitter
 
 # As deep as a reorganisation goes: what is final is 64 blocks below the head here.
 DEEPEST = 64
-# Blocks below the head that are compared after each round; all of them at every hundredth.
-_WINDOW = 256
-_ALL_EVERY = 100
+# Rounds on one chain. Some hundred rewritings later anvil has lost the state of old blocks, and the
+# contract with it.
+_SCENE = 40
 _PATIENCE = 60.0
 _POLL = 0.004
 
@@ -113,7 +113,7 @@ class Driver:
 
     def mine(self) -> None:
         """A few blocks, most with events."""
-        for _ in range(self.draw.randint(1, 4)):
+        for _ in range(self.draw.randint(1, 6)):
             self.source.emit(*self.content())
 
     def rewrite(self) -> None:
@@ -122,7 +122,7 @@ class Driver:
         depth = min(depth, self.source.head() - self.source.start)
         if depth < 1:
             return
-        places = self.draw.sample(range(depth), min(depth, self.draw.randint(1, 6)))
+        places = self.draw.sample(range(depth), self.draw.randint(1, min(depth, 24)))
         contents = [(*self.content(), at) for at in sorted(places)]
         self.source.reorganise(depth, contents)
         self.counts["reorganisations"] += 1
@@ -154,7 +154,19 @@ class Driver:
 
     # ---- a round
 
-    def round(self, number: int) -> None:
+    def play(self, rounds: int) -> None:
+        """So many rounds, of one process after the other. Lagging as `wait`."""
+        self.start()
+        try:
+            for _ in range(rounds):
+                self.round()
+                if not self.source.rpc.code(self.source.address):
+                    raise Lagging("the chain has lost its contract: nothing is tested any more")
+        finally:
+            if self.process is not None and self.process.is_alive():
+                self.kill()
+
+    def round(self) -> None:
         """Change, kill or not, wait for the head, compare."""
         changes = self.draw.randint(1, 3)
         fatal = self.draw.randrange(changes) if self.draw.random() < 1 / 3 else -1
@@ -170,7 +182,7 @@ class Driver:
             else:
                 self.maybe_look()
         self.wait()
-        self.compare(everything=number % _ALL_EVERY == 0)
+        self.compare()
 
     def wait(self) -> None:
         """Until the file's cursor is the chain's head."""
@@ -186,27 +198,20 @@ class Driver:
             time.sleep(0.003)
         raise Lagging(f"the follower is at {seen}, the head at {head.number} {head.hash.hex()}")
 
-    def compare(self, *, everything: bool) -> None:
-        """Count what is lost, phantom or double."""
-        first = self.source.start
-        if not everything:
-            first = max(first, self.source.head() - _WINDOW)
-        rows = self._read(
-            "SELECT number, position, block_hash, tx_hash, topics, data FROM logs "
-            "WHERE number >= ? ORDER BY number, position",
-            first,
-        )
+    def compare(self) -> None:
+        """Count what is lost, phantom or double in the whole table."""
+        rows = self._read("SELECT number, position, block_hash, tx_hash, topics, data FROM logs")
         ours = [(n, p, b, t, _words(topics), data) for n, p, b, t, topics, data in rows]
-        found, right = Counter[Row](ours), Counter[Row](self.source.truth(first))
+        found, right = Counter[Row](ours), Counter[Row](self.source.truth())
         self.counts["events"] += len(ours)
         self.counts["lost"] += (right - found).total()
         self.counts["phantom"] += sum(row not in right for row in found)
         self.counts["double"] += sum(count - 1 for row, count in found.items() if row in right)
 
-    def _read(self, query: str, *args: object) -> list[tuple[Any, ...]]:
+    def _read(self, query: str) -> list[tuple[Any, ...]]:
         reader = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
         try:
-            return reader.execute(query, args).fetchall()
+            return reader.execute(query).fetchall()
         finally:
             reader.close()
 
@@ -222,19 +227,19 @@ def run(
     So many rounds. `lost`, `phantom` and `double` are rows, over all comparisons; Lagging if the
     follower ended or didn't come to the head within a minute.
     """
-    with tempfile.TemporaryDirectory(prefix="headrace-fuzz-") as folder, emitter() as source:
-        source.mine(2)
-        driver = Driver(source, Path(folder), seed)
-        driver.start()
-        try:
-            for number in range(1, rounds + 1):
-                driver.round(number)
-                if number % 50 == 0:
-                    say(f"follower: round {number}, {dict(driver.counts)}")
-            driver.compare(everything=True)
-        finally:
-            if driver.process is not None and driver.process.is_alive():
-                driver.kill()
-        counted = ("lost", "phantom", "double", "kills", "reorganisations", "deepest", "events")
-        figures: dict[str, float] = {"rounds": rounds}
-        return figures | {key: driver.counts[key] for key in counted}
+    counts: Counter[str] = Counter()
+    done = 0
+    while done < rounds:
+        scene = min(_SCENE, rounds - done)
+        with tempfile.TemporaryDirectory(prefix="headrace-fuzz-") as folder, emitter() as source:
+            source.mine(2)
+            driver = Driver(source, Path(folder), seed + done)
+            driver.play(scene)
+        deepest = max(counts["deepest"], driver.counts["deepest"])
+        counts += driver.counts
+        counts["deepest"] = deepest
+        done += scene
+        say(f"follower: round {done}, {dict(counts)}")
+    counted = ("lost", "phantom", "double", "kills", "reorganisations", "deepest", "events")
+    figures: dict[str, float] = {"rounds": rounds}
+    return figures | {key: counts[key] for key in counted}

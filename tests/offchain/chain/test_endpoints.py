@@ -186,6 +186,17 @@ def test_short_pauses_are_slept_and_long_ones_are_the_callers():
     assert clock.slept == []
 
 
+def test_what_is_read_for_an_action_is_not_reading():
+    only = Node("a")
+    rpc = pool(only)
+    rpc._nodes[0].reading.throttled(50.0, 60.0, 0.5)
+    with pytest.raises(Throttled):
+        rpc.batch([("eth_getLogs", ()), ("eth_getBlockByNumber", ())])
+    # A sender looks at the head beside its nonce, and a keeper asks contracts.
+    rpc.batch([("eth_getBlockByNumber", ()), ("eth_getTransactionCount", ())])
+    rpc.call("eth_call")
+
+
 def test_a_budget_halves_its_pace_and_gets_it_back():
     budget = Budget()
     budget.throttled(0.0, 5.0, 0.5)

@@ -182,6 +182,19 @@ def test_a_reorganisation_deeper_than_what_is_kept_stops_and_keeps_the_file(tmp_
     assert rows(db) == before
 
 
+def test_what_is_not_final_yet_is_always_kept(tmp_path):
+    chain = FakeChain()
+    for _ in range(60):
+        chain.mine(1)
+    db = open_db(tmp_path)
+    follower = make(FakeRpc(chain), db, keep=4, finality=20)
+    catch_up(follower)
+    chain.rewrite(20, *[(2,)] * 22)
+    catch_up(follower)
+    assert rows(db) == chain.expected()
+    assert len(db.headers(below=1_000, count=1_000)) == 40
+
+
 def test_all_since_the_deployment_may_be_rewritten(fake, tmp_path):
     db = open_db(tmp_path)
     follower = make(FakeRpc(fake), db, start=30)

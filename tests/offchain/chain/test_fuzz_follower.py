@@ -33,11 +33,11 @@ def test_it_sees_what_is_wrong(tmp_path: Path, damage: str, counted: dict[str, i
             source.emit(2, salt)
         driver.wait()
         driver.kill()
-        driver.compare(everything=True)
+        driver.compare()
         assert not driver.counts["lost"] + driver.counts["phantom"]
         with sqlite3.connect(driver.path) as writer:
             writer.execute(damage)
-        driver.compare(everything=True)
+        driver.compare()
         found = {key: driver.counts[key] for key in ("lost", "phantom", "double")}
         assert found == {"lost": 0, "phantom": 0, "double": 0} | counted
 
