@@ -115,6 +115,7 @@ class Keeper:
             for found in market.shortfalls
         }
         before = dict(self._account)
+        self._context.observer.market(market.unmatched, market.dropped())
         for found in market.shortfalls:
             if before.get(found.job_id) != reasons[found.job_id]:
                 fields = {
@@ -206,9 +207,9 @@ def finalising(outbox: Outbox) -> set[bytes]:
     return jobs
 
 
-def make(policy: Policy) -> Callable[[Context], Callable[[], None]]:
-    """For `serve`: the tick of a keeper with this policy."""
-    return lambda context: Keeper(context, policy).tick
+def make(policy: Policy, keepers: Iterable[str] = ()) -> Callable[[Context], Callable[[], None]]:
+    """For `serve`: the tick of a keeper with this policy, which takes turns with `keepers`."""
+    return lambda context: Keeper(context, policy, keepers=keepers).tick
 
 
 def run(settings: Settings, policy: Policy | None = None, *, stop: Stop | None = None) -> None:

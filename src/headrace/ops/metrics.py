@@ -143,6 +143,12 @@ class Metrics:
             "deadline_slack_seconds", "Chain time left to the action that has the least"
         )
         self.jobs = self._gauge("jobs", "Jobs that the daemon follows, by state", "state")
+        self.jobs_unmatched = self._value("jobs_unmatched", "Open jobs that no offer fits")
+        self.offers_dropped = self._gauge(
+            "offers_dropped",
+            "Pairs of a job and an offer, by the filter that dropped them",
+            "filter",
+        )
 
     def _process(self, daemon: str) -> None:
         self.loop_last_ok = self._gauge(

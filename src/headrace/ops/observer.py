@@ -120,6 +120,13 @@ class Observer:
 
     # ---- actions
 
+    def market(self, unmatched: int, dropped: Mapping[str, int]) -> None:
+        """A keeper's round left `unmatched` jobs open; `dropped` are pairs by filter."""
+        self.metrics.jobs_unmatched.set(unmatched)
+        self.metrics.offers_dropped.clear()
+        for name, count in dropped.items():
+            self.metrics.offers_dropped.labels(name).set(count)
+
     def performed(self, actions: Sequence[Action], performed: Performed, now: int) -> None:
         """A round has decided `actions` at chain time `now`, and this became of them."""
         states = dict.fromkeys((tx.action for tx in performed.sent), "sent")

@@ -266,3 +266,13 @@ def test_a_request_that_raises_is_counted_too():
     labels = {"host": "127.0.0.1:1", "method": "eth_chainId", "code": "unreachable"}
     assert metrics.registry.get_sample_value("headrace_rpc_requests_total", labels) == 1
     assert isinstance(line, Rpc)
+
+
+def test_what_no_offer_fits_is_shown_by_filter(observer: Observer):
+    observer.market(5, {"price": 7, "region": 2})
+    assert value(observer, "jobs_unmatched") == 5
+    assert value(observer, "offers_dropped", filter="price") == 7
+    observer.market(0, {"region": 1})
+    assert value(observer, "jobs_unmatched") == 0
+    assert value(observer, "offers_dropped", filter="price") is None
+    assert value(observer, "offers_dropped", filter="region") == 1
