@@ -47,6 +47,11 @@ GOALS: Mapping[str, Goal] = MappingProxyType(
         # The share above the total price of the optimal assignment.
         "match_price_gap": at_most(0.02),
         "keeper_rss_mb": at_most(150),
+        "minilm_cosine_mean": at_least(0.99),
+        "minilm_same_neighbour": at_least(0.98),
+        "minilm_lies_convicted": at_least(500),
+        "honest_elements_tried": at_least(2_000),
+        "honest_elements_convicted": at_most(0),
         "traced_vs_plain": at_most(1.3),
         "int_vs_float": at_most(2),
         "watch_vs_run": at_most(1.2),
