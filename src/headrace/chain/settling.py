@@ -110,7 +110,8 @@ class Settler:
                 fields = {"action": tx.action, "nonce": tx.nonce, "tx": after.mined_tx}
                 log.info(after.state, extra=fields | {"what": tx.what, "why": after.reason})
             is_in_block = any(receipts[attempt.hash] for attempt in attempts[tx.id])
-            if not is_in_block and not after.is_final and nonce <= tx.nonce:
+            is_out = not is_in_block and after.mined_in is None
+            if is_out and not after.is_final and nonce <= tx.nonce:
                 waiting.append(Waiting(after, attempts[tx.id]))
         self._forget(txs, hashes)
         if self._is_unattended and self._outbox.latched() is not None:
@@ -161,6 +162,9 @@ class Settler:
             if receipt is not None:
                 self._missing_since.pop(tx.id, None)
                 return self._in_block(tx, attempt, receipt, canonical, head)
+        if tx.mined_in is not None and head.number < tx.mined_in:
+            # The node is behind: it can't know. A chain that lost the block will grow past it.
+            return tx
         if tx.mined_in is not None and tx.state != "open":
             # A reorganisation took it out of its block: the same bytes go back in.
             tx = self._outbox.reopen(tx.id)

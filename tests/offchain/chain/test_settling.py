@@ -118,6 +118,37 @@ def test_a_block_of_the_same_number_is_not_the_same_block(bench: Bench):
     assert sender._outbox.get(tx.id).mined_hash != before.mined_hash
 
 
+def test_a_node_that_is_behind_takes_nothing_out_of_its_block(bench: Bench):
+    tx = bench.sender.submit("drip", bench.token.drip(5))
+    before = bench.rpc.call("eth_getBlockByNumber", "latest", False)
+    bench.mine()
+    bench.sender.settle()
+    honest = bench.rpc._post
+    old = {
+        "eth_getBlockByNumber": before,
+        "eth_getTransactionCount": "0x0",
+        "eth_getTransactionReceipt": None,
+    }
+
+    def behind(body, *, may_repeat):
+        answer = honest(body, may_repeat=may_repeat)
+        asked = {r["id"]: r["method"] for r in (body if isinstance(body, list) else [body])}
+        for item in answer if isinstance(answer, list) else [answer]:
+            if asked[item["id"]] in old:
+                item["result"] = old[asked[item["id"]]]
+        return answer
+
+    bench.rpc.raws.clear()
+    bench.rpc._post = behind
+    assert bench.sender.settle() == []
+    assert bench.sender._outbox.get(tx.id).state == "mined"
+    bench.rpc._post = honest
+    bench.mine(2)
+    bench.sender.settle()
+    assert bench.sender._outbox.get(tx.id).is_final
+    assert bench.rpc.raws == []
+
+
 def test_what_is_in_a_block_already_is_not_taken_back_though_it_would_fail_now(bench: Bench):
     bench.sender.send("drip", bench.token.drip(100))
     tx = bench.sender.submit("away", bench.token.transfer(OTHER, 100))
