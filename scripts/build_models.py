@@ -71,7 +71,7 @@ def show(name: str, facts: dict[str, Any]) -> None:
     for key, value in facts["accuracy"].items():
         if isinstance(value, list):
             for number, part in enumerate(value):
-                print(f"  {f'cosine after layer {number + 1}':26} {part:.6f}")
+                print(f"  {f'cosine after step {number + 1}':26} {part:.6f}")
         else:
             print(f"  {key.replace('_', ' '):26} {value}")
 

@@ -4,6 +4,7 @@ Needs the extra `models`. 1,797 images of 8 x 8 pixels from 0 to 16, of which 45
 Trained with fixed seeds and one thread: one environment always builds the same models.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ from headrace.graph2.importer.arrays import Layer, import_layers
 from headrace.graph2.importer.card import Card
 from headrace.graph2.importer.cnn import train_cnn
 from headrace.graph2.importer.forest import Forest, import_forest
-from headrace.graph2.importer.lower import Imported, quantise, same_class
+from headrace.graph2.importer.lower import Imported, cosines, quantise, same_class
 from headrace.graph2.model import Model
 
 Int8 = npt.NDArray[np.int8]
@@ -127,10 +128,20 @@ def build_forest() -> Classifier:
 def _classifier(name: str, what: str, imported: Imported) -> Classifier:
     images = load_images()
     shares = same_class(imported, images.held_out, images.held_out_labels)
-    return _finish(name, what, imported.model, shares)
+    near = cosines(imported, images.held_out[: imported.model.max_units])
+    layers = [
+        round(value, 6) for name, value in near.items() if name != imported.network.nodes[-1].name
+    ]
+    return _finish(name, what, imported.model, shares, layers)
 
 
-def _finish(name: str, what: str, model: Model, shares: tuple[float, float, float]) -> Classifier:
+def _finish(
+    name: str,
+    what: str,
+    model: Model,
+    shares: tuple[float, float, float],
+    layers: Sequence[float] = (),
+) -> Classifier:
     card = Card(
         name=name,
         licence="CC-BY-4.0",
@@ -142,6 +153,7 @@ def _finish(name: str, what: str, model: Model, shares: tuple[float, float, floa
             "float": round(shares[0], 6),
             "integer": round(shares[1], 6),
             "agreement": round(shares[2], 6),
+            "layers": list(layers),
         },
     )
     return Classifier(model, card, *shares)

@@ -5,8 +5,9 @@ whose squares round to nothing is taken for one of deviation 1 step.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -44,12 +45,17 @@ _PASSING = (Patches, Turn, Reshape)
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """The model, the float network it stands for, and what steps of input and result are worth."""
+    """The model, the float network it stands for, and what steps of input and result are worth.
+
+    `values` has for each node's name the tensor that holds its value; a dense layer that a Relu is
+    part of has none of its own.
+    """
 
     model: Model
     network: Network
     input_unit: float
     unit: float
+    values: Mapping[str, Real]
 
     def forward(self, x: Array) -> Floats:
         """Return the float network's result for the model's input, (rows * units, width)."""
@@ -79,14 +85,15 @@ def quantise(
     if not (math.isfinite(input_unit) and input_unit > 0):
         raise ModelError("the input's unit must be a positive number")
     graph = GraphBuilder(network.rows, network.width, calibration.dtype.itemsize)
-    values = network.run(calibration.astype(np.float64) * input_unit)
-    lowering = _Lowering(network, graph, values)
+    lowering = _Lowering(network, graph, network.run(calibration.astype(np.float64) * input_unit))
     lowering.made[INPUT] = Real(graph.input, input_unit)
     for node in network.nodes:
         if node.name not in lowering.made:
             lowering.made[node.name] = lowering.lower(node)
     last = lowering.made[network.nodes[-1].name]
-    return Imported(graph.build(max_units), network, input_unit, float(last.unit))
+    values = {name: real for name, real in lowering.made.items() if name not in lowering.fused}
+    model = graph.build(max_units)
+    return Imported(model, network, input_unit, float(last.unit), MappingProxyType(values))
 
 
 class _Lowering:
@@ -104,6 +111,7 @@ class _Lowering:
             self.distance[name] = float(grid(np.abs(centred).max()))
             self.deviation[name] = float(grid(np.sqrt(np.square(centred).sum(axis=1).max())))
         self.made: dict[str, Real] = {}
+        self.fused: set[str] = {INPUT}
 
     def lower(self, node: Node) -> Real:
         """Add the operators of one node."""
@@ -170,7 +178,9 @@ class _Lowering:
         size = 2 if self.wide(name) else 1
         unit = self.unit(name, size)
         made = dense(self.graph, x, node.weights, node.bias, unit, size=size, relu=fused)
-        self.made[name] = made
+        if fused:
+            self.made[name] = made
+            self.fused.add(node.name)
         return made
 
     def relu(self, x: Real) -> Real:
@@ -207,6 +217,22 @@ class _Lowering:
         unit = float(x.unit) / 256
         made = builders.affine(x.view, params(256.0), size=2)
         return Real(self.graph.add(made), unit)
+
+
+def cosines(imported: Imported, x: Array) -> dict[str, float]:
+    """Return how near each value is to the float network's, by node: the cosine over all elements.
+
+    `x` (rows * units, width) has at most max_units units. 1 where both are nothing but zeros.
+    """
+    real = imported.network.run(x.astype(np.float64) * imported.input_unit)
+    tensors = (x, *numpy_backend.run(imported.model, x))
+    found: dict[str, float] = {}
+    for name, value in imported.values.items():
+        made = tensors[value.view.tensor].astype(np.float64) * value.unit
+        lengths = float(np.linalg.norm(made) * np.linalg.norm(real[name]))
+        same = not made.any() and not real[name].any()
+        found[name] = 1.0 if same else float((made * real[name]).sum()) / max(lengths, 1e-300)
+    return found
 
 
 def same_class(imported: Imported, x: Array, labels: Array) -> tuple[float, float, float]:

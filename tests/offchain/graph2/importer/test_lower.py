@@ -9,7 +9,7 @@ import pytest
 from headrace.graph.errors import ModelError
 from headrace.graph2 import reference
 from headrace.graph2.importer.arrays import Layer, import_layers
-from headrace.graph2.importer.lower import Imported, quantise, same_class
+from headrace.graph2.importer.lower import Imported, cosines, quantise, same_class
 from headrace.graph2.importer.network import (
     INPUT,
     Best,
@@ -50,6 +50,9 @@ def check(network: Network, x: np.ndarray, unit: float, within: float) -> Import
     assert np.abs(found * imported.unit - real).max() <= within * np.abs(real).max()
     one = x[: network.rows]
     expected = reference.run(imported.model, one.tolist())[-1]
+    near = cosines(imported, x[: 8 * network.rows])
+    assert network.nodes[-1].name in near
+    assert min(near.values()) > 0.997
     assert found[: imported.model.output.rows].tolist() == expected
     return imported
 
@@ -102,6 +105,17 @@ def test_relu_is_part_of_the_product_only_where_nothing_else_reads_it() -> None:
 
     assert operators(()) == [Opcode.MATMUL]
     assert operators((Sum("c", ("a", "b")),)) == [Opcode.MATMUL, Opcode.AFFINE, Opcode.ADD]
+
+
+def test_the_report_shows_where_accuracy_is_lost() -> None:
+    network = chain(1, 12, [dense, Relu, dense])
+    x = ints(8, 12)
+    imported = quantise(network, x, 0.02)
+    near = cosines(imported, x)
+    assert list(near) == ["node 1", "node 2"]  # node 0 has no tensor of its own
+    other = quantise(network, ints(8, 12, seed=1) // 8, 0.02)  # saturates on x
+    assert cosines(other, x)["node 2"] < near["node 2"]
+    assert set(cosines(imported, np.zeros_like(x)).values()) != {0.0}
 
 
 def test_layers_as_arrays_agree_on_classes() -> None:

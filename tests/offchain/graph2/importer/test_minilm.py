@@ -145,7 +145,7 @@ def test_the_card_goes_with_the_package() -> None:
     card = standard.minilm_card()
     assert card.sha256["model.safetensors"] == WEIGHTS_SHA256
     model = build(load_weights(), standard.minilm_ranges(), layers=1, length=16).model
-    package = load_package(dump_package(model, card.as_json()), model.program)
+    package = load_package(dump_package(model, card.as_json()))
     assert Card.from_json(package.card) == card
     assert "32,768" in card.output
     assert EMBEDDING_ONE == 32_768
