@@ -671,8 +671,8 @@ def _fall(live: Live, number: uint256):
          out before: JobEscrow's `refute` does once `outcome` says so.
     """
     demands._fell(live.claim_id, live.word, demands.FALLING, msg.sender)
-    promises._prove(live.claim_id, live.promised, number)
-    log IGraphProof.RewardOpen(claim_id=live.claim_id, open_until=block.number + promises.BLOCKS)
+    open_until: uint256 = promises._prove(live.claim_id, live.promised, number)
+    log IGraphProof.RewardOpen(claim_id=live.claim_id, open_until=open_until)
 
 
 @internal

@@ -102,15 +102,17 @@ def _number(claim_id: bytes32, digest: bytes32, before: uint256) -> uint256:
 
 
 @internal
-def _prove(claim_id: bytes32, word: uint256, number: uint256):
+def _prove(claim_id: bytes32, word: uint256, number: uint256) -> uint256:
     """
     @dev Notes the first proof, or a better commitment: from then on only an earlier one counts.
+         Returns the last block in which one can come.
     """
     proven: uint256 = self._proven(word)
     if proven == 0:
         proven = block.number
     rest: uint256 = word & ((_M48 << _LAST) | (_M8 << _LEVELS) | _M32)
     self._words[claim_id] = (proven << _PROVEN) | rest | (number << _BEST)
+    return unsafe_add(proven, BLOCKS)  # SAFETY: block numbers of 48 bits.
 
 
 @internal

@@ -166,6 +166,22 @@ def test_the_reward_is_open_for_twenty_blocks(
         assert receipt.only("RefuteCalled").refuter == prover.address
 
 
+def test_a_better_commitment_does_not_keep_it_open_longer(
+    court: Court, false: Claim, proof: Proof, prover: Account, thief: Account, chain: Chain
+):
+    first, second = chain.accounts[6:8]
+    for who in (first, second):
+        court.commit(false, proof, who)
+    proven = court.proof.prove(false.ref, proof, sender=thief).block_number
+    chain.mine(BLOCKS - 2)
+    receipt = court.proof.claim_reward(false.ref, proof, SALT, sender=second)
+    assert receipt.only("RewardOpen") == (false.claim_id, proven + BLOCKS)
+    chain.mine()
+    with reverts("graph: reward is settled"):
+        court.proof.claim_reward(false.ref, proof, SALT, sender=first)
+    assert court.outcome(false)[0::2] == (FALLS, second.address)
+
+
 def test_and_never_past_the_longest_delay(
     court: Court, false: Claim, proof: Proof, prover: Account, thief: Account, chain: Chain
 ):
