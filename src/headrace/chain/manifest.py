@@ -16,14 +16,11 @@ from headrace.errors import UsageError
 from headrace.terms.words import checked_address, checked_hash
 
 FORMAT = 1
-# The token first, then in the order of their creation.
+# The token first, then in the order of their creation. A deployment may lack version 2 of policy
+# `exact`: it then has no large models.
+REQUIRED = ("Token", "Vault", "ProviderRegistry", "MatchRules", "JobEscrow", "FaultProof")
 NAMES = (
-    "Token",
-    "Vault",
-    "ProviderRegistry",
-    "MatchRules",
-    "JobEscrow",
-    "FaultProof",
+    *REQUIRED,
     "GraphModels",
     "GraphRowRules",
     "GraphElementRules",
@@ -72,7 +69,7 @@ class Deployment:
                 )
                 for name, entry in content["contracts"].items()
             }
-            missing = [name for name in NAMES if name not in contracts]
+            missing = [name for name in REQUIRED if name not in contracts]
             if missing:
                 raise UsageError(f"{path} has no {missing[0]}: run the deployment again")
             return cls(
@@ -116,7 +113,7 @@ class Deployment:
     @property
     def start_block(self) -> int:
         """The first block that can hold an event."""
-        placed = [self.contracts[name].block for name in NAMES[1:]]
+        placed = [self.contracts[name].block for name in REQUIRED[1:]]
         return min(placed)
 
     def token(self, rpc: Rpc) -> Token:

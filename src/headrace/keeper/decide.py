@@ -16,6 +16,7 @@ from eth_utils.crypto import keccak
 from headrace.chain.jobs import Job
 from headrace.chain.views import JobState, Outcome, Verdict
 from headrace.daemon.actions import Action
+from headrace.daemon.games import place_name
 from headrace.keeper.rank import may_act
 from headrace.keeper.state import State, asks_verifier
 from headrace.market.engine import propose
@@ -96,6 +97,7 @@ def plan(state: State, now: int, me: str, policy: Policy) -> Planned:
         *planner.voids(),
         *planner.cancels(),
         *planner.fees(),
+        *planner.node_fees(),
         *planner.sweeps(),
     ]
     return Planned(
@@ -325,6 +327,25 @@ class _Planner:
                     function="settle_demand",
                     args=(fee.job_id, fee.record, fee.attempt),
                     note="the fee of a demand whose claim has ended",
+                )
+
+    def node_fees(self) -> Iterator[Move]:
+        for fee in self.state.node_fees:
+            key = f"settle_demand:{fee.claim_id.hex()}:{place_name(fee.node)}"
+            if self.falls_to_me(key, fee.claim_id, fee.since):
+                yield Move(
+                    key=key,
+                    contract="GraphProof",
+                    function="settle_demand",
+                    args=(
+                        fee.job_id,
+                        fee.attempt,
+                        fee.record.provider,
+                        fee.node,
+                        fee.demander,
+                        fee.answerer,
+                    ),
+                    note="the fee of a node whose claim has ended",
                 )
 
     def sweeps(self) -> Iterator[Move]:

@@ -18,26 +18,22 @@ from headrace.chain.views import (
     Dispute,
     DisputeStatus,
     JobState,
-    Model,
     Outcome,
     Provider,
     Slot,
     Verdict,
 )
-from headrace.chain.views import Policy as ChainPolicy
 from headrace.daemon.context import Context, View
 from headrace.keeper.offers import Offers
+from headrace.keeper.verifiers import NodeFee, Verifiers
 from headrace.market.book import Book, LiveAsk, OpenJob
-from headrace.market.snapshot import NodeState, ProviderState, Snapshot, VerifierState
+from headrace.market.snapshot import NodeState, ProviderState, Snapshot
 from headrace.terms import eip712
 from headrace.terms.compact import final_deadline_of
-from headrace.terms.exact import ExactBounds, ExactModel, exact_quote
-from headrace.terms.money import CheckPrice, Policy
 from headrace.terms.requirement import ProviderRecord
 from headrace.terms.words import (
     Node,
     Record,
-    Terms,
     claim_digest,
     claim_id,
     excluded_hash,
@@ -92,6 +88,7 @@ class State:
     outcomes: Mapping[bytes, Outcome | None] = field(default_factory=dict)
     batches: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
     fees: tuple[Fee, ...] = ()
+    node_fees: tuple[NodeFee, ...] = ()
     kept: tuple[Kept, ...] = ()
     busy: frozenset[bytes] = frozenset()
     barred: frozenset[tuple[bytes, bytes]] = frozenset()
@@ -159,7 +156,6 @@ class Constants:
     heartbeat_ttl: int
     attempt_max: int
     delay_max: int
-    bounds: ExactBounds
 
 
 class Reader:
@@ -170,7 +166,7 @@ class Reader:
         self._context = context
         self._offers = offers
         self._constants = _constants(context)
-        self._code_hash = context.deployment.contracts["FaultProof"].code_hash
+        self._verifiers = Verifiers(context)
         self._claims: dict[bytes, tuple[bytes, int, Record]] = {}
         self._members: dict[bytes, dict[bytes, bytes]] = {}
         self._paid: set[str] = set()
@@ -181,7 +177,7 @@ class Reader:
         Note the claims of jobs, and whom final jobs were done by. Of jobs that are over only the
         claims stay for which a fee is to be sent on.
         """
-        unsettled = self._context.disputes.unsettled
+        unsettled = self._context.disputes.unsettled | self._context.games.unsettled
         for job_id in job_ids:
             job = self._context.jobs.jobs.get(job_id)
             if job is None:
@@ -236,6 +232,7 @@ class Reader:
             outcomes=self._outcomes(view, [job for job in due if job.state.is_claimed]),
             batches=batches,
             fees=self._fees(view),
+            node_fees=self._verifiers.node_fees(view, self._claims),
             kept=self._kept(view) if with_kept else (),
             busy=frozenset(busy),
             barred=frozenset(barred),
@@ -335,7 +332,7 @@ class Reader:
             now=view.now,
             keeper=context.address,
             providers=providers,
-            verifiers=self._verifiers(view, programs) if asks else {},
+            verifiers=self._verifiers.read(view, programs) if asks else {},
             free={
                 person: account.free
                 for person, account in zip(people, accounts, strict=True)
@@ -382,35 +379,6 @@ class Reader:
             revoked_lanes=read.revoked_lanes,
             nodes=nodes,
         )
-
-    def _verifiers(self, view: View, programs: list[bytes]) -> dict[str, VerifierState]:
-        context = self._context
-        verifier = context.fault_proof
-        policy = ChainPolicy(*context.escrow.read("policy_of", verifier.address, block=view.block))
-        answers = try_many(
-            context.rpc, [verifier.query("model_of", program) for program in programs], view.block
-        )
-        models: dict[bytes, ExactModel] = {}
-        for program, answer in zip(programs, answers, strict=True):
-            if answer is not None:
-                model = Model(*answer)
-                models[program] = ExactModel(row_bytes=model.row_bytes, max_units=model.max_units)
-
-        def quote(terms: Terms, price: int) -> CheckPrice | None:
-            model = models.get(terms.program)
-            return exact_quote(terms.settings, terms.units, price, model, self._constants.bounds)
-
-        return {
-            verifier.address: VerifierState(
-                policy=Policy(
-                    is_enabled=policy.is_enabled,
-                    charge_bps=policy.charge_bps,
-                    keeper_fee=policy.keeper_fee,
-                ),
-                code_hash=self._code_hash,
-                quote=quote,
-            )
-        }
 
     # ---- what is due
 
@@ -485,15 +453,10 @@ def _outcome(answer: tuple[Any, ...]) -> Outcome | None:
 
 
 def _constants(context: Context) -> Constants:
-    names = ("MIN_WINDOW", "MAX_WINDOW", "MIN_REPLY", "MAX_REPLY")
-    queries = [context.fault_proof.query(name) for name in names]
-    queries.append(context.registry.query("HEARTBEAT_TTL"))
-    queries.append(context.rules.query("ATTEMPT_MAX"))
-    queries.append(context.escrow.query("DELAY_MAX"))
-    low, high, least, most, ttl, attempt_max, delay_max = read_many(context.rpc, queries)
-    return Constants(
-        heartbeat_ttl=ttl,
-        attempt_max=attempt_max,
-        delay_max=delay_max,
-        bounds=ExactBounds(min_window=low, max_window=high, min_reply=least, max_reply=most),
-    )
+    queries = [
+        context.registry.query("HEARTBEAT_TTL"),
+        context.rules.query("ATTEMPT_MAX"),
+        context.escrow.query("DELAY_MAX"),
+    ]
+    ttl, attempt_max, delay_max = read_many(context.rpc, queries)
+    return Constants(heartbeat_ttl=ttl, attempt_max=attempt_max, delay_max=delay_max)
