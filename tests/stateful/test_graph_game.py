@@ -1,5 +1,6 @@
 """Random histories of disputes: free moves by anyone, and honest people among everybody else."""
 
+import itertools
 import random
 from functools import partial
 
@@ -15,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from headrace.graph2.game_tree import GameNode
+from headrace.graph2.game_tree import GameNode, children_of, leaf_of
 from tests.graph_arena import Arena
 from tests.harness import Account
 from tests.models.graph_world import LIVE, Story
@@ -296,3 +297,69 @@ def test_honest_claims_are_final_and_false_ones_never(arena: Arena, is_false: bo
             # As soon as D is over, whatever the others did.
             assert arena.chain.now() <= story.longest + 2
             episode.game.end()
+
+
+def send_all(arena: Arena, calls: list[tuple[str, tuple, Account]]) -> None:
+    """Transactions to GraphProof, as many as fit into each block; all have to succeed."""
+    chain = arena.chain
+    hashes = []
+    for name, args, sender in calls:
+        data = arena.proof.encode(name, *args)
+        request = chain.request(sender, arena.proof.address, data, gas=250_000)
+        hashes.append(chain.rpc("eth_sendTransaction", request))
+        if len(hashes) % 100 == 0:
+            chain.mine()
+    chain.mine()
+    for sent in hashes:
+        assert int(chain.rpc("eth_getTransactionReceipt", sent)["status"], 16) == 1
+
+
+def test_every_node_is_demanded(system: System):
+    """However much is demanded, the end is D, and each answer is paid: thousands in the nightly."""
+    is_long = settings().max_examples >= 1_000
+    rng = np.random.default_rng(11)
+    tensor = rng.integers(-128, 128, (80 * (20 if is_long else 2), 40)).astype(np.int8)
+    arena = Arena.on(system, small_model(), tensor)
+    game, answerer = Game(arena), arena.system.operators[2]
+    for _ in range(4 if is_long else 1):
+        story = game.claim(None)
+        claim, shape = story.claim, story.claim.shape
+        game.open(story, game.people[0])
+        level = [claim.root]
+        while True:
+            answers = []
+            for node in level:
+                part = leaf_of if shape.is_leaf(node) else children_of
+                name = "answer_leaf" if shape.is_leaf(node) else "answer"
+                args = (claim.claim_id, claim.node(node), part(claim.trace, node))
+                answers.append((name, args, answerer))
+                story.nodes[node].answerer = answerer.address
+            send_all(arena, answers)
+            if shape.is_leaf(level[0]):
+                break
+            # In the last seconds that there are, by everybody.
+            below, calls = [], []
+            for parent, index in itertools.product(level, range(16)):
+                child = shape.child(parent, index)
+                if shape.is_used(child):
+                    who = game.people[len(calls) % len(game.people)]
+                    calls.append(("demand", arena.arguments(claim, parent, index), who))
+                    below.append((child, who))
+            game.wait_until(story.edge(story.depth) - len(calls) // 100)
+            send_all(arena, calls)
+            for child, who in below:
+                kept = arena.proof.demand_of(claim.claim_id, claim.node(child))
+                assert kept.demander == who.address
+                story.ask(child, who.address, kept.due - REPLY)
+            level = [child for child, _ in below]
+        # Who asked last of those whose answers were due last: order in the block decides.
+        story.party = arena.proof.case_of(claim.claim_id).party
+        assert len(story.nodes) > 3 * arena.model.operators[0].out.leaves(shape.units)
+        assert story.depth == story.levels
+        game.check()
+        game.wait_until(story.longest)
+        game.finalise(story)
+        assert not story.ended
+        game.finalise(story)
+        assert story.ended == "final"
+    game.end()
