@@ -105,20 +105,29 @@ def prove(claim: IGraphRules.ClaimRef, proof: IGraphRules.Proof) -> IGraphRules.
         at: uint256 = place.middle
         path: uint256 = place.index
         for _: uint256 in range(unsafe_div(place.siblings, 96), bound=quads.MAX_DEPTH):
-            first: bytes32 = extract32(proof.openings, at)
-            second: bytes32 = extract32(proof.openings, unsafe_add(at, 32))
-            third: bytes32 = extract32(proof.openings, unsafe_add(at, 64))
-            at = unsafe_add(at, 96)
             turned: uint256 = path & 3
-            path = path >> 2
             if turned == 0:
-                node = keccak256(concat(node, first, second, third))
+                node = keccak256(concat(node, slice(proof.openings, at, 96)))
             elif turned == 1:
-                node = keccak256(concat(first, node, second, third))
+                node = keccak256(
+                    concat(
+                        slice(proof.openings, at, 32),
+                        node,
+                        slice(proof.openings, unsafe_add(at, 32), 64),
+                    )
+                )
             elif turned == 2:
-                node = keccak256(concat(first, second, node, third))
+                node = keccak256(
+                    concat(
+                        slice(proof.openings, at, 64),
+                        node,
+                        slice(proof.openings, unsafe_add(at, 64), 32),
+                    )
+                )
             else:
-                node = keccak256(concat(first, second, third, node))
+                node = keccak256(concat(slice(proof.openings, at, 96), node))
+            path = path >> 2
+            at = unsafe_add(at, 96)
         views._check_root(place, node)
 
         if turn == 0:

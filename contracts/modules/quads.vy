@@ -87,18 +87,19 @@ def _climb(node: bytes32, index: uint256, siblings: Bytes[MAX_SIBLINGS]) -> byte
     at: uint256 = 0
     # SAFETY: at stays within the siblings.
     for _: uint256 in range(unsafe_div(len(siblings), 96), bound=MAX_DEPTH):
-        first: bytes32 = extract32(siblings, at)
-        second: bytes32 = extract32(siblings, unsafe_add(at, 32))
-        third: bytes32 = extract32(siblings, unsafe_add(at, 64))
         place: uint256 = path & 3
         if place == 0:
-            root = keccak256(concat(root, first, second, third))
+            root = keccak256(concat(root, slice(siblings, at, 96)))
         elif place == 1:
-            root = keccak256(concat(first, root, second, third))
+            root = keccak256(
+                concat(slice(siblings, at, 32), root, slice(siblings, unsafe_add(at, 32), 64))
+            )
         elif place == 2:
-            root = keccak256(concat(first, second, root, third))
+            root = keccak256(
+                concat(slice(siblings, at, 64), root, slice(siblings, unsafe_add(at, 64), 32))
+            )
         else:
-            root = keccak256(concat(first, second, third, root))
+            root = keccak256(concat(slice(siblings, at, 96), root))
         path = path >> 2
         at = unsafe_add(at, 96)
     return root
