@@ -62,12 +62,27 @@ class Case(NamedTuple):
     members: int
 
 
-class _Entry(NamedTuple):
-    """A job in the queue: what it loses if it isn't served now, and its place in the waiting."""
+# A job in the queue is one integer, which takes a third of a tuple's memory: what it loses if it
+# isn't served now (negative: the least comes first), its place in the waiting, its best slot.
+Entry = int
+_SLOT_BITS = 32
+_PLACE_BITS = 32
 
-    loss: float
-    place: int
-    best: int
+
+def _entry_of(loss: float, place: int, best: int) -> Entry:
+    return (int(loss) << _PLACE_BITS | place) << _SLOT_BITS | best
+
+
+def _best_of(entry: Entry) -> int:
+    return entry & (1 << _SLOT_BITS) - 1
+
+
+def _place_of(entry: Entry) -> int:
+    return entry >> _SLOT_BITS & (1 << _PLACE_BITS) - 1
+
+
+def _loss_of(entry: Entry) -> int:
+    return entry >> _PLACE_BITS + _SLOT_BITS
 
 
 class Engine:
@@ -95,11 +110,13 @@ class Engine:
         self._pools: dict[object, Pool] = {}
         self._posted_pools: dict[object, Pool] = {}
         # By place in the waiting.
-        self._pool_of: dict[int, Pool] = {}
+        self._pool_of: list[Pool | None] = [None] * len(self._job_ids)
         self._units = array("q", bytes(8 * len(self._job_ids)))
         self._limits = array("d", bytes(8 * len(self._job_ids)))
         self.gates: dict[int, str] = {}
-        self.matches: list[tuple[int, Match]] = []
+        # The matches in the order of serving, and the places of their jobs.
+        self.matches: list[Match] = []
+        self.places = array("q")
 
     # ---- what a job could have
 
@@ -212,7 +229,12 @@ class Engine:
 
     # ---- the queue
 
-    def enter(self) -> list[_Entry]:
+    def _pool_at(self, place: int) -> Pool:
+        pool = self._pool_of[place]
+        assert pool is not None  # noqa: S101 - every job in the queue has one
+        return pool
+
+    def enter(self) -> list[Entry]:
         """Every job that anything could be had for, with the best two offers by their prices."""
         groups: dict[int, tuple[Pool, array[int]]] = {}
         for place, job_id in enumerate(self._job_ids):
@@ -263,19 +285,19 @@ class Engine:
         self._limits[place] = _rounded_up(look.price_start + rise)
         return found
 
-    def _entry(self, place: int, two: Two) -> _Entry | None:
+    def _entry(self, place: int, two: Two) -> Entry | None:
         limit = self._limits[place]
         if two.price > limit:
             return None
         # A job that gets nothing is as bad as one for all that it would pay.
-        return _Entry(two.price - min(two.second_price, limit), place, two.first)
+        return _entry_of(two.price - min(two.second_price, limit), place, two.first)
 
-    def _look(self, place: int) -> _Entry | None:
+    def _look(self, place: int) -> Entry | None:
         """A job's place in the queue by the prices and the room there is now."""
-        two = self._pool_of[place].two(self._units[place])
+        two = self._pool_at(place).two(self._units[place])
         return None if two is None else self._entry(place, two)
 
-    def _look_closely(self, case: Case) -> _Entry | None:
+    def _look_closely(self, case: Case) -> Entry | None:
         """The same by everything else as well."""
         found = list(islice(self._fitting(case), 2))
         if not found:
@@ -306,17 +328,15 @@ class Engine:
         is_close = bytearray(len(self._job_ids))
         while queue:
             entry = queue[0]
-            place = entry.place
-            is_open = self._pool_of[place].index.is_open
+            place = _place_of(entry)
             # Without its second it has only more to lose: its turn is now all the same.
-            if not is_open[entry.best]:
-                again = (
-                    self._look_closely(self.case(place)) if is_close[place] else self._look(place)
-                )
+            if not self._pool_at(place).index.is_open[_best_of(entry)]:
+                is_near = is_close[place]
+                again = self._look_closely(self.case(place)) if is_near else self._look(place)
                 if again is None:
                     heappop(queue)
                     continue
-                if again.loss > entry.loss:
+                if _loss_of(again) > _loss_of(entry):
                     heapreplace(queue, again)
                     continue
                 entry = again
@@ -332,13 +352,13 @@ class Engine:
             else:
                 heapreplace(queue, closer)
 
-    def _serve(self, case: Case, entry: _Entry) -> bool:
+    def _serve(self, case: Case, entry: Entry) -> bool:
         """Give the job its offer, if that can still be had."""
-        offer = self.offer(case, entry.best)
+        offer = self.offer(case, _best_of(entry))
         if isinstance(offer, str):
             return False
         band = offer.price * self._choice.band_bps // money.BPS
-        if -entry.loss <= band:
+        if -_loss_of(entry) <= band:
             offer = self._chosen(case, offer, offer.price + band)
         row = case.offers.rows[offer.slot]
         ask = self.columns.asks[row]
@@ -346,7 +366,8 @@ class Engine:
         self._spend(case.terms.requester, offer.funds)
         self._take(self.columns.places[row], case.members)
         match = Match(case.job_id, ask, offer.total, offer.tip, offer.lock)
-        self.matches.append((case.place, match))
+        self.places.append(case.place)
+        self.matches.append(match)
         return True
 
     def _chosen(self, case: Case, best: Offer, limit: int) -> Offer:
@@ -393,9 +414,8 @@ def propose(
     choice = choice or Choice()
     engine = Engine(book, snapshot, barred, choice)
     engine.run()
-    served = {place for place, _ in engine.matches}
-    engine.matches.sort(key=lambda found: found[0])
+    order = sorted(range(len(engine.places)), key=engine.places.__getitem__)
     return Plan(
-        matches=tuple(match for _, match in engine.matches),
-        report=report(engine, len(book), served, choice.reports),
+        matches=tuple(engine.matches[number] for number in order),
+        report=report(engine, len(book), set(engine.places), choice.reports),
     )
