@@ -60,8 +60,8 @@ class FakeRpc(Rpc):
     """
     A node on a FakeChain. `before` is called with each request's method and may raise, change the
     chain, or return an answer of its own (None: the honest one). `most` is the widest range of logs
-    it gives; `behind` is how many blocks it lags. Blocks are final `final_after` blocks later, if the
-    node says so at all.
+    it gives; `behind` is how many blocks it lags. Blocks are final `final_after` blocks later, if
+    the node says so at all.
     """
 
     def __init__(self, chain: FakeChain) -> None:
