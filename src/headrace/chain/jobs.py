@@ -190,8 +190,7 @@ class JobBook:
         if self.keeps_ended:
             return
         for job_id in self._ended:
-            if job_id not in self.live:
-                self.jobs.pop(job_id, None)
+            self.jobs.pop(job_id, None)
         self._ended.clear()
 
     def undo(
@@ -264,12 +263,17 @@ class JobBook:
         else:
             return None
         self.jobs[job.id] = job
+        self.note(job)
+        return job.id
+
+    def note(self, job: Job) -> None:
+        """A job is as it is now: somebody has a move in it, or it has ended."""
         if job.state.is_live:
             self.live.add(job.id)
+            self._ended.discard(job.id)
         else:
             self.live.discard(job.id)
             self._ended.add(job.id)
-        return job.id
 
     def _batch(self, event: Event) -> None:
         self.batches[event.args["batch_id"]] = _Batch(

@@ -223,11 +223,20 @@ class Model:
         job = next(job for job in self.jobs.values() if job.terms == terms)
         assert job.state == JobState.OPEN
         assert terms.valid_from <= self.now <= terms.final_deadline
+        self._take_a_place(ask.provider, ask.node)
         record = make_record(terms, provider=ask.provider, matched_at=self.now)
         attempts = (*job.attempts, Attempt(record, ask_hash=b"\xab" * 32))
         self.jobs[job.id] = replace(
             job, state=JobState.MATCHED, attempt=job.attempt + 1, attempts=attempts
         )
+
+    def _take_a_place(self, provider: str, index: int) -> None:
+        """The node has one place less from now on; none is given twice."""
+        state = self.world.providers[provider]
+        node = state.nodes[index]
+        assert node.active < node.word >> 200 & 0xFF
+        taken = {**state.nodes, index: replace(node, active=node.active + 1)}
+        self.world.providers[provider] = replace(state, nodes=taken)
 
     def settle_demand(self, job_id: bytes, record: Record, attempt: int) -> None:
         claim = claim_id(job_id, attempt, record.provider)

@@ -11,6 +11,7 @@ from headrace.chain.views import JobState, Outcome, Slot, Verdict
 from headrace.keeper.decide import VOID_GRACE, Policy, name, plan
 from headrace.keeper.rank import rank
 from headrace.keeper.state import Fee, Kept, agrees, claims_of, may_be_due
+from headrace.market.book import Book
 from headrace.terms.money import exclusion_after
 from headrace.terms.words import claim_digest, claim_id, record_hash
 from tests.offchain.keeper.states import (
@@ -376,8 +377,8 @@ def test_every_move_is_legal_no_job_has_two_and_then_there_is_nothing_left(
             touched.append(action.args[0])
     assert len(touched) == len(set(touched))
     assert not terminal & set(touched)
-    # A job that opens again may be matched next; every other deed is done by then.
-    for _ in range(4):
+    # A job that opens again may be matched next; then every deed is done, or no place is left.
+    for _ in range(2):
         actions = decide(model.state(), policy)
         model.apply(actions)
     assert decide(model.state(), policy) == []
@@ -396,3 +397,60 @@ def test_after_a_crash_in_the_middle_of_its_moves_only_the_others_are_decided(
     left = {a.key for a in actions[done:] if not a.function.startswith(("match", "finalise_batch"))}
     assert left <= again
     assert not set(model.done) & again
+
+
+@given(models())
+def test_nothing_is_due_that_is_not_due_now_and_every_move_has_a_name_of_its_own(model: Model):
+    planned = plan(model.state(), model.now, KEEPER, EAGER)
+    assert all(move.is_good(model.now) for move in planned.moves)
+    keys = [move.key for move in planned.moves]
+    assert len(keys) == len(set(keys))
+    assert not set(keys) & planned.withheld.keys()
+    matched = {bytes.fromhex(key.split(":")[1]) for key in keys if key.startswith("match")}
+    accounted = {found.job_id for found in planned.market.shortfalls}
+    assert matched | accounted == set(model.state().book.job_ids())
+    assert planned.market.unmatched == len(accounted)
+
+
+@given(models(), st.randoms(use_true_random=False))
+def test_a_plan_is_the_same_after_everything_is_heard_again_in_another_order(
+    model: Model, random: Any
+):
+    """What a rollback and a replay lead to: the same jobs and asks, folded in another order."""
+    before = plan(model.state(), model.now, KEEPER, EAGER)
+    jobs, asks = list(model.jobs.items()), list(model.world.book.asks())
+    random.shuffle(jobs)
+    random.shuffle(asks)
+    model.jobs = dict(jobs)
+    model.world.book = Book(asks=asks)
+    after = plan(model.state(), model.now, KEEPER, EAGER)
+    assert by_key(after.moves) == by_key(before.moves)
+    assert (after.withheld, after.market) == (before.withheld, before.market)
+
+
+def by_key(found: Any) -> dict[str, Any]:
+    """Moves by key; of batches only which claims they are for, in whatever order."""
+    return {move.key: move for move in found if move.function != "finalise_batch"} | {
+        str(sorted(items)): move.args[0]
+        for move in found
+        if move.function == "finalise_batch"
+        for items in [move.args[1]]
+    }
+
+
+@given(models(), st.integers(2, 5))
+def test_several_keepers_make_every_move_and_in_the_end_each_makes_all_that_is_left(
+    model: Model, count: int
+):
+    keepers = tuple(address(0x700 + number) for number in range(count))
+    policy = Policy(patience=0, stagger=10, sweep_from=1)
+    state = replace(model.state(), keepers=keepers)
+    alone = {move.key for move in plan(model.state(), model.now, keepers[0], EAGER).moves}
+    shares = []
+    for keeper in keepers:
+        planned = plan(state, model.now, keeper, policy)
+        shares.append({move.key for move in planned.moves if move.function == "match"})
+    matches = {key for key in alone if key.startswith("match")}
+    # At the first moment each match is one keeper's, and none is nobody's.
+    assert set().union(*shares) == matches
+    assert sum(map(len, shares)) == len(matches)
