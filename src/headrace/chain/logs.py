@@ -66,7 +66,8 @@ class LogParser:
         logs = []
         unhex = bytes.fromhex
         addresses, places = self._addresses, self._places
-        known_tx, tx_hash = None, b""
+        known_tx: Any = ()  # no JSON is equal to it
+        tx_hash = b""
         for item in answer:
             number = item["blockNumber"]
             header, block_hash = places.get(number) or self._place(number)

@@ -49,6 +49,7 @@ CASES = {
     "no hex": with_last(data="0xzz"),
     "a number for data": with_last(data=5),
     "a negative index": with_last(logIndex="-0x1"),
+    "no transaction yet": with_last(transactionHash=None),
     "a short transaction hash": with_last(transactionHash="0x12"),
     **{
         f"no {field}": without_last(field)
