@@ -193,6 +193,7 @@ def main(minutes: float, seed: int) -> None:
         "drain_s": round(took, 1),
     }
     result |= {"seconds": round(time.monotonic() - begun)} | figures
+    (FOLDER / "memory.json").write_text(json.dumps(memory.series(), indent=1) + "\n")
     TARGET.write_text(json.dumps(result, indent=1) + "\n")
     print(f"written to {TARGET.relative_to(ROOT)}; logs are in {FOLDER.relative_to(ROOT)}")
     sys.exit(0 if held else 1)

@@ -28,6 +28,10 @@ class Memory:
                 self.samples.setdefault(key, []).append((now, rss))
                 self.peaks[player.kind] = max(self.peaks.get(player.kind, 0.0), rss)
 
+    def series(self) -> dict[str, list[tuple[float, float]]]:
+        """All samples, by name and process."""
+        return {f"{name}-{pid}": samples for (name, pid), samples in self.samples.items()}
+
     def slopes(self, names: Sequence[str]) -> dict[str, float]:
         """MB a minute of the processes called `names`, once they had warmed up."""
         found = {}
