@@ -149,6 +149,33 @@ def test_a_node_that_is_behind_takes_nothing_out_of_its_block(bench: Bench):
     assert bench.rpc.raws == []
 
 
+def test_answers_of_two_nodes_one_behind_take_nothing_back(bench: Bench):
+    bench.sender.send("drip", bench.token.drip(100))
+    tx = bench.sender.submit("away", bench.token.transfer(OTHER, 100))
+    bench.mine()
+    honest = bench.rpc._post
+
+    def mixed(body, *, may_repeat):
+        # The head is the fresh node's, the count and the receipts of the same batch the other's.
+        answer = honest(body, may_repeat=may_repeat)
+        asked = {r["id"]: r for r in (body if isinstance(body, list) else [body])}
+        for item in answer if isinstance(answer, list) else [answer]:
+            request = asked[item["id"]]
+            if request["method"] == "eth_getTransactionReceipt":
+                item["result"] = None
+            elif request["method"] == "eth_getTransactionCount" and "latest" in request["params"]:
+                item["result"] = hex(tx.nonce)
+        return answer
+
+    restarted = bench.start(confirmations=9)
+    bench.rpc._post = mixed
+    restarted.settle()
+    bench.rpc._post = honest
+    assert not any(attempt.is_empty for attempt in attempts(restarted, "away"))
+    restarted.settle()
+    assert restarted._outbox.get(tx.id).state == "mined"
+
+
 def test_what_is_in_a_block_already_is_not_taken_back_though_it_would_fail_now(bench: Bench):
     bench.sender.send("drip", bench.token.drip(100))
     tx = bench.sender.submit("away", bench.token.transfer(OTHER, 100))

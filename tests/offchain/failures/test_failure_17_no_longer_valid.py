@@ -1,5 +1,6 @@
 """Failure 17: while it waits, somebody else does it: 21,000 gas for nothing, not a revert."""
 
+from headrace.chain.fees import GWEI, Fees
 from headrace.chain.sender import read_receipt
 from tests.offchain.chain.till import Bench
 from tests.task_list import Office
@@ -44,6 +45,25 @@ def test_failure_17_the_same_after_a_restart(bench: Bench, office: Office):
     bench.mine()
     restarted.settle()
     assert restarted._outbox.get(tx.id).state == "empty"
+
+
+def test_failure_17_it_is_not_sent_again_even_where_a_replacement_is_too_dear(
+    bench: Bench, office: Office
+):
+    sender = bench.start(fees=Fees(cap=3 * GWEI))
+    office.post(6)
+    bench.base_fee(GWEI)
+    bench.mine()
+    tx = sender.submit("perform:6", office.tasks.perform(6))
+    bench.anvil.rpc("anvil_dropAllTransactions")
+    rival(bench, office, 6)
+    bench.rpc.raws.clear()
+    for _ in range(5):
+        bench.base_fee(GWEI)
+        bench.mine()
+        sender.settle()
+    assert bench.rpc.raws == []
+    assert len(sender._outbox.attempts(tx.id)) == 1
 
 
 def test_failure_17_what_follows_in_the_queue_is_not_held_up(bench: Bench, office: Office):
