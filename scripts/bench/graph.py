@@ -55,15 +55,19 @@ def setting(length: int = LENGTH, layers: int = 6, sentences: int = SENTENCES) -
     return Setting(made.model, Plan(made.model), ids)
 
 
-def in_turns(*runs: Callable[[], object], turns: int = _TURNS) -> list[list[float]]:
+def in_turns(
+    *runs: Callable[[], object],
+    turns: int = _TURNS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[list[float]]:
     """Seconds of each run, in each of several turns; a first turn doesn't count."""
     seconds: list[list[float]] = [[] for _ in runs]
     for turn in range(turns + 1):
         for run, found in zip(runs, seconds, strict=True):
-            start = time.perf_counter()
+            start = clock()
             run()
             if turn:
-                found.append(time.perf_counter() - start)
+                found.append(clock() - start)
     return seconds
 
 
