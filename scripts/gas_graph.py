@@ -70,14 +70,27 @@ def encoder_model() -> Model:
     key = graph.add(ops.matmul(x, weights(), params(30)))
     value = graph.add(ops.matmul(x, weights(), params(30)))
     turned = graph.add(ops.transpose(value, seq=TOKENS))
-    shape = {"heads": HEADS, "seq": TOKENS}
-    masked = {"mask": mask, "lo": -32_768, "hi": 16_383}
-    scores = graph.add(ops.scores(query, key, Params.of(2**22, 24), **shape, **masked))
+    scores = graph.add(
+        ops.scores(
+            query,
+            key,
+            Params.of(2**22, 24),
+            heads=HEADS,
+            seq=TOKENS,
+            mask=mask,
+            lo=-32_768,
+            hi=16_383,
+        )
+    )
     most = graph.add(ops.pick(scores, graph.add(ops.argmax(scores, fold=TOKENS))))
     table = np.sort(rng.integers(0, 2**15, 257))
     powers = graph.add(ops.lut16(scores, table, stat=most))
     total = graph.add(ops.recip(graph.add(ops.rowsum(powers, fold=TOKENS)), power=44))
-    x = graph.add(ops.context(powers, turned, params(20), **shape, scale=total, scale_shift=30))
+    x = graph.add(
+        ops.context(
+            powers, turned, params(20), heads=HEADS, seq=TOKENS, scale=total, scale_shift=30
+        )
+    )
     y = graph.add(ops.lut8(x, rng.integers(-128, 128, 256)))
     both = graph.add(ops.reshape(graph.add(ops.concat(x, y)), HIDDEN))
     image = {"height": 16, "width": 8, "channels": 3}
