@@ -71,14 +71,15 @@ def price_gap(book: Book, snapshot: Snapshot) -> tuple[float, float]:
 
 def measure() -> Mapping[str, float]:
     """
-    `matches_per_s` in the large market; `match_cost_growth`, the time for a job in it by that in
-    the small markets; `match_price_gap`, the share by which the plans' prices are above the best
+    `matches_per_s` in the large market; `match_cost_growth`, the time for a job served in it by
+    that in the small markets (a job that nobody can do costs next to nothing, and small markets
+    have more of these; `job_cost_growth` is the same for all jobs, served or not);
+    `match_price_gap`, the share by which the plans' prices are above the best
     assignments'; `keeper_rss_mb`, the most memory of a process that follows the large market.
     """
-    small_seconds = 0.0
-    for seed in range(SMALL_MARKETS):
-        small_seconds += planned(SMALL, SEED + seed)[0]
-    per_job_small = small_seconds / (SMALL_MARKETS * SMALL.jobs)
+    small = [planned(SMALL, SEED + seed) for seed in range(SMALL_MARKETS)]
+    small_seconds = sum(seconds for seconds, _ in small)
+    small_matches = sum(matches for _, matches in small)
     seconds, matches = planned(LARGE, SEED)
     ours = best = 0.0
     for seed in range(ASSIGNED_MARKETS):
@@ -86,7 +87,8 @@ def measure() -> Mapping[str, float]:
         ours, best = ours + one, best + other
     return {
         "matches_per_s": matches / seconds,
-        "match_cost_growth": seconds / LARGE.jobs / per_job_small,
+        "match_cost_growth": seconds / matches * small_matches / small_seconds,
+        "job_cost_growth": seconds / LARGE.jobs * SMALL.jobs * SMALL_MARKETS / small_seconds,
         "match_price_gap": ours / best - 1,
         "keeper_rss_mb": keeper_rss_mb(),
     }
