@@ -39,6 +39,11 @@ def unchanged(method: str, params: list[Any], answer: dict[str, Any]) -> dict[st
     return answer
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed in the middle of a request is no news."""
+
+
 class Proxy:
     """The server. `seen` counts requests by method, also those that never reached the node."""
 
@@ -77,7 +82,7 @@ class Proxy:
             def log_message(self, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
