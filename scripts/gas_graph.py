@@ -120,22 +120,6 @@ class GraphStage:
         self.watcher, self.prover = system.watchers[:2]
         self.provider: Account = system.providers[1]
 
-    def other(self, model: Model, tensor: Any) -> Arena:
-        """The arena of another model."""
-        self.arena.register(model)
-        made = Arena(
-            self.chain,
-            self.arena.escrow,
-            self.arena.vault,
-            self.arena.models,
-            self.arena.rules,
-            self.arena.proof,
-            model,
-            tensor,
-        )
-        made.system, made.attempts, made.claims = self.system, {}, {}
-        return made
-
     def convict(self, arena: Arena, right: Trace, wrong: Trace) -> tuple[int, int]:
         """Gas and bytes of calldata of a proof, verdict and slash included."""
         claim = arena.claim(wrong)
@@ -152,7 +136,7 @@ class GraphStage:
             with self.chain.isolated():
                 rng = np.random.default_rng(width)
                 tensor = rng.integers(-128, 128, (25, width)).astype(np.int8)
-                arena = self.other(wide_model(width), tensor)
+                arena = self.arena.beside(wide_model(width), tensor)
                 right = arena.right()
                 wrong = lie(right, 0, 1, 0)
                 found[f"prove_matmul_{width}"], _ = self.convict(arena, right, wrong)
@@ -175,7 +159,7 @@ class GraphStage:
         """Single moves, the demander's lane in use already; and a whole withheld case."""
         rng = np.random.default_rng(32)
         tensor = rng.integers(-128, 128, (TOKENS * DEEP_UNITS, HIDDEN)).astype(np.int8)
-        arena, found = self.other(deep_model(), tensor), Figures()
+        arena, found = self.arena.beside(deep_model(), tensor), Figures()
         claim = arena.claim(arena.right())
         found["claim"] = arena.claims[claim.job_id].gas_used
         with self.chain.isolated():

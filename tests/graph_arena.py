@@ -1,6 +1,7 @@
 """GraphProof beside the real JobEscrow, Vault and Registry: `Court` with jobs that were matched."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 from headrace.graph2.claimed import ClaimedTrace
@@ -41,6 +42,13 @@ class Arena(Court):
         arena.register(model)
         arena.salts = itertools.count(1)
         return arena
+
+    def beside(self, model: Model, tensor: Any) -> "Arena":
+        """The same contracts with another model, which is registered, or another input."""
+        self.register(model)
+        made = replace(self, model=model, tensor=tensor)
+        made.system, made.attempts, made.claims = self.system, {}, {}
+        return made
 
     def claim(
         self,

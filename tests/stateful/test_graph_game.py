@@ -314,12 +314,12 @@ def send_all(arena: Arena, calls: list[tuple[str, tuple, Account]]) -> None:
         assert int(chain.rpc("eth_getTransactionReceipt", sent)["status"], 16) == 1
 
 
-def test_every_node_is_demanded(system: System):
+def test_every_node_is_demanded(arena: Arena):
     """However much is demanded, the end is D, and each answer is paid: thousands in the nightly."""
     is_long = settings().max_examples >= 1_000
     rng = np.random.default_rng(11)
     tensor = rng.integers(-128, 128, (80 * (20 if is_long else 2), 40)).astype(np.int8)
-    arena = Arena.on(system, small_model(), tensor)
+    arena = arena.beside(arena.model, tensor)
     game, answerer = Game(arena), arena.system.operators[2]
     for _ in range(4 if is_long else 1):
         story = game.claim(None)
