@@ -60,7 +60,9 @@ def _serve(
         observer = operations.observer
         return open_context(name, settings, stop, key=key, observer=observer, is_dry_run=is_dry_run)
 
-    with Operations(name, settings) as operations:
+    # A dry run serves nothing: the port is that of the daemon it may run beside.
+    served = settings.model_copy(update={"http_port": "0"}) if is_dry_run else settings
+    with Operations(name, served) as operations:
         context = loop.until_it_works(operations.beating(opened), stop)
         if context is None:
             return

@@ -160,6 +160,9 @@ class Metrics:
         self.tick_seconds = self._histogram(
             "tick_seconds", "Seconds a round took", "loop", _TICK_BUCKETS
         )
+        self.standby = self._value(
+            "standby", "1 while it waits for another process to give its key's lease back"
+        )
         self.ready = self._gauge("ready", "1 if a check of readiness holds", "check")
         build = self._gauge("build_info", "1; what runs", "version", "python", "daemon")
         build.labels(__version__, platform.python_version(), daemon).set(1)

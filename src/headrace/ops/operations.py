@@ -41,6 +41,7 @@ class Operations:
 
     def __enter__(self) -> "Operations":
         """UsageError if the port of the settings can't be had."""
+        self.metrics.standby.set(self._settings.standby)
         port = self._settings.listen_port
         if port is not None:
             self._server = HealthServer(self._settings.http_host, port, self.metrics, self.health)
@@ -68,7 +69,8 @@ class Operations:
             self._server.close()
 
     def opened(self) -> None:
-        """The daemon has opened all that it works with."""
+        """The daemon has opened all that it works with; a standby has taken over."""
+        self.metrics.standby.set(0)
         notify("READY=1")
 
     def halted(self, why: str, stop: Stop) -> None:

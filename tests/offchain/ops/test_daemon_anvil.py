@@ -241,3 +241,19 @@ def test_a_port_that_is_taken_is_said(stage: Stage):
         with started(stage, "second", HEADRACE_HTTP_PORT=port) as second:
             assert second.process.wait(20) == 1
         assert "HEADRACE_HTTP_PORT" in second.lines()[-1]["why"]
+
+
+def test_a_standby_says_so_until_it_takes_over(stage: Stage):
+    with started(stage, "twins") as first:
+        first.until_ready()
+        assert "headrace_standby 0.0" in first.get("/metrics")[1]
+        first_address = (first.home / "http").read_text()
+        with started(stage, "twins", HEADRACE_STANDBY="true") as second:
+            second.until(lambda: (second.home / "http").read_text() != first_address)
+            second.until(lambda: "headrace_standby 1.0" in second.get("/metrics")[1])
+            assert second.get("/livez")[0] == 200
+            assert second.get("/readyz")[0] == 503
+            first.process.terminate()
+            first.process.wait(5)
+            second.until_ready()
+            assert "headrace_standby 0.0" in second.get("/metrics")[1]
