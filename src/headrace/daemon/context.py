@@ -165,7 +165,7 @@ class Context:
         self.observer.settled(changed, self.outbox)
         while True:
             step = self.follower.step()
-            self.observer.stepped(step, self.follower.final, self.follower.counters)
+            self.observer.stepped(step, self.follower.final, self.follower.counters, self.rpc.host)
             self._touched_jobs |= self.jobs.follow(step, self.db, self.escrow.address)
             self.observer.folded(step, self.jobs.live, self.db)
             self._touched_claims |= self.disputes.follow(step, self.db, self.fault_proof.address)

@@ -112,10 +112,13 @@ class Checkup:
         self._metrics.key_balance.set(balance)
         self._metrics.key_reserve.set(reserve)
         shown = f"{address} has {balance / _ETHER:.6f} for gas"
-        if balance < reserve:
+        if self._context.is_dry_run:
+            self._report("balance", True, "a dry run pays for nothing")
+        elif balance < reserve:
             shown += f", less than {reserve / _ETHER:.6f}: send it some"
-        is_enough = balance >= reserve or self._context.is_dry_run
-        self._report("balance", is_enough, shown)
+            self._report("balance", False, shown)
+        else:
+            self._report("balance", True, shown)
 
     def _contracts(self) -> None:
         context = self._context

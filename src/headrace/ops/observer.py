@@ -55,8 +55,11 @@ class Observer:
 
     # ---- the chain
 
-    def stepped(self, step: Step, final: int, counters: Counters) -> None:
-        """The follower has read on, or gone back; what is up to block `final` is final."""
+    def stepped(self, step: Step, final: int, counters: Counters, source: str) -> None:
+        """
+        The follower has read on, or gone back; what is up to block `final` is final. `source` is
+        the host of the node that told of the head.
+        """
         metrics = self.metrics
         # Far behind, one round takes many steps: each of them shows that the loop lives.
         self.health.beat(LOOP)
@@ -64,7 +67,7 @@ class Observer:
             metrics.reorgs.inc()
             metrics.reorg_depth.set(self._cursor - step.cursor)
         self._cursor = step.cursor
-        metrics.head_block.labels("node").set(step.head.number)
+        metrics.head_block.labels(source).set(step.head.number)
         metrics.cursor_block.set(step.cursor)
         metrics.lag_blocks.set(max(0, step.head.number - step.cursor))
         metrics.finalized_block.set(max(0, final))

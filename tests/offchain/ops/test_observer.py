@@ -86,8 +86,8 @@ class Book:
 def test_a_step_moves_the_blocks_and_shows_that_the_loop_lives(observer: Observer, clock: Clock):
     observer.health.watch(LOOP, 10)
     clock.now += 9
-    observer.stepped(step(120, 100), 60, Counters())
-    assert value(observer, "head_block", source="node") == 120
+    observer.stepped(step(120, 100), 60, Counters(), "a.node")
+    assert value(observer, "head_block", source="a.node") == 120
     assert value(observer, "cursor_block") == 100
     assert value(observer, "lag_blocks") == 20
     assert value(observer, "finalized_block") == 60
@@ -98,8 +98,8 @@ def test_a_step_moves_the_blocks_and_shows_that_the_loop_lives(observer: Observe
 def test_events_are_counted_by_name(observer: Observer):
     events = JobEscrow.abi().events
     posted, matched = events["Posted"].topic, events["Matched"].topic
-    observer.stepped(step(9, 8, posted, posted, matched, bytes(32), b""), 0, Counters())
-    observer.stepped(step(9, 9, posted), 0, Counters())
+    observer.stepped(step(9, 8, posted, posted, matched, bytes(32), b""), 0, Counters(), "a.node")
+    observer.stepped(step(9, 9, posted), 0, Counters(), "a.node")
     assert value(observer, "events_total", kind="Posted") == 3
     assert value(observer, "events_total", kind="Matched") == 1
     assert value(observer, "events_total", kind="unknown") == 2
@@ -107,17 +107,17 @@ def test_events_are_counted_by_name(observer: Observer):
 
 def test_going_back_is_a_reorganisation_and_going_on_is_none(observer: Observer):
     for cursor in (100, 101, 101):
-        observer.stepped(step(101, cursor), 0, Counters())
+        observer.stepped(step(101, cursor), 0, Counters(), "a.node")
     assert value(observer, "reorgs_total") == 0
     assert value(observer, "reorg_depth") is None
-    observer.stepped(step(101, 96), 0, Counters())
+    observer.stepped(step(101, 96), 0, Counters(), "a.node")
     assert value(observer, "reorgs_total") == 1
     assert value(observer, "reorg_depth") == 5
 
 
 def test_second_readings_that_differ_are_counted_once(observer: Observer):
     for seen in (0, 2, 2, 3):
-        observer.stepped(step(1, 1), 0, Counters(audit_mismatches=seen))
+        observer.stepped(step(1, 1), 0, Counters(audit_mismatches=seen), "a.node")
     assert value(observer, "audit_mismatch_total") == 3
 
 
