@@ -3,9 +3,11 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from headrace.chain.accounts import Key
 from headrace.chain.jobs import Job
@@ -13,6 +15,7 @@ from headrace.chain.views import Provider as ProviderRecord
 from headrace.daemon.context import Context, open_context
 from headrace.daemon.loop import Stop
 from headrace.errors import HeadraceError
+from headrace.formats import trace_bytes
 from headrace.graph.digits import Digits, build_digits
 from headrace.market.postings import bid_posting
 from headrace.settings import Settings
@@ -21,14 +24,24 @@ from headrace.terms.unmet import explain
 from headrace.terms.words import Terms
 from scripts.demo import record as records
 from scripts.demo import tables, verdict
-from scripts.demo.acts import ACTS, IMAGES, ROWS, UNSERVED, images_of, labels_of, terms_of
+from scripts.demo.acts import ACTS, IMAGES, ROWS, UNSERVED, terms_of
 from scripts.demo.cast import PROVIDERS
 from scripts.demo.playbill import Playbill, engage
 from scripts.demo.stage import ROOT, Stage, raised
+from scripts.demo.works import (
+    DIGITS,
+    EMBEDDINGS,
+    Sentences,
+    Work,
+    digits_work,
+    labels_of,
+    sentences,
+    work_of,
+)
 
 OUTPUT = ROOT / "build" / "demo.json"
 # The longest that all jobs may take, in seconds of the chain.
-PATIENCE = 240
+PATIENCE = 300
 _BLOCK = 1
 
 
@@ -47,14 +60,23 @@ def main() -> int:
         f"  held-out accuracy over {accuracy.images} images: float {accuracy.float_accuracy:.2%}, "
         f"int8 {accuracy.int8_accuracy:.2%}"
     )
+    say("Building a sentence encoder of integers alone (all-MiniLM-L6-v2, six layers) ...")
+    texts = sentences()
+    encoder = texts.work.model
+    say(f"  {encoder.op_count} operators; a job's trace has {_megabytes(texts)} MB")
     with raised(ROOT / "build" / "demo") as stage:
         say(f"A chain of its own at {stage.url}; the contracts are deployed.")
-        playbill = engage(stage, digits)
+        works = {DIGITS: digits_work(digits), EMBEDDINGS: texts.work}
+        playbill = engage(stage, works)
         context = _director(stage)
         try:
-            return _play(stage, playbill, context, digits, began)
+            return _play(stage, playbill, context, digits, texts, began)
         finally:
             context.close()
+
+
+def _megabytes(texts: Sentences) -> str:
+    return f"{trace_bytes(texts.work.model, texts.work.units) / 1e6:.0f}"
 
 
 def _director(stage: Stage) -> Context:
@@ -69,7 +91,15 @@ def _director(stage: Stage) -> Context:
     return open_context("director", settings, Stop(), key=key)
 
 
-def _play(stage: Stage, playbill: Playbill, context: Context, digits: Digits, began: float) -> int:
+def _play(
+    stage: Stage,
+    playbill: Playbill,
+    context: Context,
+    digits: Digits,
+    texts: Sentences,
+    began: float,
+) -> int:
+    works = {DIGITS: digits_work(digits), EMBEDDINGS: texts.work}
     people = list(playbill.names)
     before = records.books(context, people)
     reputations = _reputations(context, playbill)
@@ -78,8 +108,8 @@ def _play(stage: Stage, playbill: Playbill, context: Context, digits: Digits, be
     playbill.wait_for_asks(stage)
     stage.tick(_BLOCK)
 
-    say(f"Posting {len(ACTS)} jobs over {IMAGES} held-out images.")
-    ids = [_post(stage, playbill, context, digits, index) for index in range(len(ACTS))]
+    say(f"Posting {len(ACTS)} jobs over {IMAGES} held-out images and {_count(texts)} sentences.")
+    ids = [_post(stage, playbill, context, works, index) for index in range(len(ACTS))]
     why = _watch(stage, playbill, context, ids)
     jobs = [context.jobs.jobs[job_id] for job_id in ids]
 
@@ -87,8 +117,9 @@ def _play(stage: Stage, playbill: Playbill, context: Context, digits: Digits, be
     after = records.books(context, people)
     later = _reputations(context, playbill)
     right = _right_answers(context, digits, jobs)
+    near = _neighbours(context, texts, jobs)
     checks = verdict.checks(
-        jobs, record, playbill.names, before, after, digits.accuracy, right, why
+        jobs, record, playbill.names, before, after, digits.accuracy, right, near, why
     )
     ok = all(check.holds for check in checks)
 
@@ -107,25 +138,36 @@ def _play(stage: Stage, playbill: Playbill, context: Context, digits: Digits, be
     say(f"\nJob {UNSERVED + 1} had no taker: {why}")
     say(f"Results that were paid for: {right[0]} of {right[1]} classes are what the image shows.")
     say(
+        f"Embeddings that were paid for: for {near[0]} of {near[1]} sentences the nearest other "
+        "one is on the subject that the float network finds."
+    )
+    say(
         f"Conserved: {after.is_conserved}: accounts and sink are {amount(after.total_held)}, "
         "which is what the Vault holds of the token"
     )
     say("\nExpectations")
     say(tables.checks_list(checks))
-    _write(jobs, record, playbill, after, digits, ids, why, checks, ok)
+    _write(jobs, record, playbill, after, digits, near, ids, why, checks, ok)
     seconds = time.monotonic() - began
     end = "All is well" if ok else "NOT as expected"
     say(f"\n{end} after {seconds:.0f} s; the figures are in {OUTPUT.relative_to(ROOT)}")
     return 0 if ok else 1
 
 
-def _post(stage: Stage, playbill: Playbill, context: Context, digits: Digits, index: int) -> bytes:
+def _count(texts: Sentences) -> int:
+    return sum(len(batch) for batch in texts.work.inputs)
+
+
+def _post(
+    stage: Stage, playbill: Playbill, context: Context, works: Mapping[str, Work], index: int
+) -> bytes:
     act = ACTS[index]
+    work = work_of(works, act)
     requester = playbill.requesters[act.requester]
     if act.has_input:
-        stage.store.put_tensor(images_of(digits, index))
+        stage.store.put_input(work.form, work.input_of(index))
     terms = terms_of(
-        act, index, digits, context.deployment, context.rpc, requester.address, playbill.catalogue
+        act, index, work, context.deployment, context.rpc, requester.address, playbill.catalogue
     )
     job_id = eip712.job_id(terms, context.domain)
     if act.is_signed:
@@ -199,12 +241,29 @@ def _right_answers(context: Context, digits: Digits, jobs: Sequence[Job]) -> tup
     """How many of the classes that were paid for are what the images show, and of how many."""
     right = of = 0
     for index, job in enumerate(jobs):
-        if verdict.outcome_of(job) != "final" or job.commitment is None:
+        is_final = verdict.outcome_of(job) == "final"
+        if not is_final or job.commitment is None or ACTS[index].work != DIGITS:
             continue
         result = context.store.get_result(job.commitment, digits.model, ROWS)
         right += int((result[:, 0] == labels_of(digits, index)).sum())
         of += ROWS
     return right, of
+
+
+def _neighbours(context: Context, texts: Sentences, jobs: Sequence[Job]) -> tuple[int, int]:
+    """
+    The requester's search over what it has bought: for how many sentences the nearest other one is
+    on the subject that the float network finds. (0, 0) while a part is missing.
+    """
+    found = []
+    for act, job in zip(ACTS, jobs, strict=True):
+        if act.work == EMBEDDINGS:
+            if verdict.outcome_of(job) != "final" or job.commitment is None:
+                return 0, 0
+            found.append(
+                context.store.get_result(job.commitment, texts.work.model, texts.work.units)
+            )
+    return texts.agreement(np.concatenate(found))
 
 
 def _amount(decimals: int) -> Any:
@@ -222,6 +281,7 @@ def _write(
     playbill: Playbill,
     after: records.Books,
     digits: Digits,
+    near: tuple[int, int],
     ids: Sequence[bytes],
     why: str,
     checks: Sequence[verdict.Check],
@@ -237,6 +297,7 @@ def _write(
             "int8": digits.accuracy.int8_accuracy,
             "images": digits.accuracy.images,
         },
+        "embeddings": {"sentences": near[1], "found": near[0]},
         "jobs": [
             {
                 "id": places[job.id],

@@ -2,21 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from headrace.chain.catalogue import read_catalogue
 from headrace.chain.manifest import Deployment
 from headrace.chain.rpc import Rpc
-from headrace.graph.digits import Digits
-from headrace.graph.encoding import Int8
-from headrace.graph.tensors import input_bytes, tensor_root
 from headrace.terms.jobfile import Catalogue, read_job
 from headrace.terms.words import Terms
 
-# Seconds of a claim's window, of a reply to a demand, and for proofs after it.
-CHECK = "{window: 8s, reply: 6s, follow: 6s}"
+if TYPE_CHECKING:
+    from scripts.demo.works import Work
+
+# Seconds of a claim's window, of a reply to a demand, and for proofs after it; and of an attempt.
+# An encoder's claim is looked at behind those before it, on a machine that plays everybody.
+CHECKS = {
+    "digits": "{window: 8s, reply: 6s, follow: 6s}",
+    "embeddings": "{window: 40s, reply: 10s, follow: 10s}",
+}
+ATTEMPTS = {"digits": "20s", "embeddings": "60s"}
 ROWS = 25
 
 
@@ -36,6 +39,7 @@ class Act:
     tries: int = 1
     fails: tuple[str, ...] = ()
     requester: str = "lab"
+    work: str = "digits"
     is_signed: bool = False
     has_input: bool = True
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -46,10 +50,10 @@ class Act:
             f"model: '0x{model.hex()}'",
             f"input: '0x{input_id.hex()}'",
             "policy: exact",
-            f"check: {CHECK}",
+            f"check: {CHECKS[self.work]}",
             f"price: {self.price}",
             f"attempts: {self.attempts}",
-            "time: {deadline: 10m, attempt: 20s, acknowledge: 8s}",
+            f"time: {{deadline: 10m, attempt: {ATTEMPTS[self.work]}, acknowledge: 8s}}",
             f"needs: {self.needs}",
             *(f"{name}: {value}" for name, value in self.extra.items()),
         ]
@@ -146,6 +150,29 @@ ACTS = (
         served_by="cirrus",
     ),
     Act(
+        title="embeddings in the north",
+        needs="{gpu: [L40S], region: [eu-north]}",
+        requester="reader",
+        work="embeddings",
+        served_by="lyra",
+    ),
+    Act(
+        title="embeddings in the US",
+        needs="{gpu: [RTX A6000], vram: 48}",
+        requester="reader",
+        work="embeddings",
+        served_by="orion",
+    ),
+    Act(
+        title="a hidden lie in layer 4, withheld",
+        needs="{gpu: [V100 32GB, L40S]}",
+        requester="reader",
+        work="embeddings",
+        served_by="lyra",
+        tries=2,
+        fails=("silence",),
+    ),
+    Act(
         title="an input that isn't there",
         needs="{gpu: [RTX 4090, A100 80GB, L4]}",
         price="{start: 8, cap: 9, ramp: 30s}",
@@ -159,28 +186,16 @@ ACTS = (
         requester="studio",
     ),
 )
-IMAGES = ROWS * sum(act.has_input for act in ACTS)
+IMAGES = ROWS * sum(act.has_input and act.work == "digits" for act in ACTS)
 MISSING = next(index for index, act in enumerate(ACTS) if not act.has_input)
 UNSERVED = next(index for index, act in enumerate(ACTS) if act.needs.startswith("{gpu: [H200]"))
 RIVALS = next(index for index, act in enumerate(ACTS) if act.title.startswith("the cheaper"))
 
 
-def images_of(digits: Digits, index: int) -> Int8:
-    """The held-out images of act `index`, (25, 64) int8: no image is in two jobs."""
-    place = sum(act.has_input for act in ACTS[:index])
-    return np.ascontiguousarray(digits.images[place * ROWS : (place + 1) * ROWS])
-
-
-def labels_of(digits: Digits, index: int) -> Any:
-    """What the images of act `index` show, 25 digits."""
-    place = sum(act.has_input for act in ACTS[:index])
-    return digits.labels[place * ROWS : (place + 1) * ROWS]
-
-
 def terms_of(
     act: Act,
     index: int,
-    digits: Digits,
+    work: "Work",
     deployment: Deployment,
     rpc: Rpc,
     requester: str,
@@ -189,16 +204,18 @@ def terms_of(
     """The act's terms from the chain's time on."""
     if catalogue is None:
         catalogue = read_catalogue(deployment.token(rpc), deployment.registry(rpc))
-    input_id = tensor_root(images_of(digits, index)) if act.has_input else bytes([0xEE]) * 32
-    model = digits.model
-    job = read_job(act.text(model.program, input_id), f"act {index + 1}", catalogue)
+    input_id = bytes([0xEE]) * 32
+    if act.has_input:
+        input_id = work.form.root(work.input_of(index))
+    program = work.model.program
+    job = read_job(act.text(program, input_id), f"act {index + 1}", catalogue)
     return job.terms(
         requester=requester,
-        verifier=deployment.address("FaultProof"),
-        program=model.program,
+        verifier=deployment.address(work.verifier),
+        program=program,
         input_id=input_id,
-        units=ROWS,
-        input_bytes=input_bytes(ROWS, model.input_width),
+        units=work.units,
+        input_bytes=work.form.size(work.units),
         now=rpc.head().timestamp,
         epoch=0,
         salt=index + 1,

@@ -1,4 +1,4 @@
-"""Who plays: what each provider owns and asks for, and how the three bad ones misbehave.
+"""Who plays: what each provider owns and asks for, and how the bad ones misbehave.
 
 `python -m scripts.demo.cast ROLE FILE` runs a node that isn't honest. The product has no switch for
 that: these are other workers and publishers, put in where a provider could put its own.
@@ -14,6 +14,10 @@ from headrace.formats import AnyModel, AnyTrace
 from headrace.graph import trace as traces
 from headrace.graph.model import Model
 from headrace.graph.trace import Trace
+from headrace.graph2 import trace as graph_traces
+from headrace.graph2.model import Model as GraphModel
+from headrace.graph2.opcodes import Opcode
+from headrace.graph2.trace import Trace as GraphTrace
 from headrace.input_forms import Array
 from headrace.node.run import run_node
 from headrace.node.work import NumpyWorker, StorePublisher
@@ -23,7 +27,10 @@ from headrace.store.blobs import BlobStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A provider with one node. Prices are tokens, as text; `role` is empty for an honest one."""
+    """
+    A provider with one node that serves the model of one work. Prices are tokens, as text; `role`
+    is empty for an honest one.
+    """
 
     name: str
     gpu: str
@@ -32,6 +39,7 @@ class Provider:
     per_unit: str
     latency: int = 1
     benchmark: int = 500
+    work: str = "digits"
     role: str = ""
 
 
@@ -81,6 +89,31 @@ PROVIDERS = (
         per_unit="0.020",
         role="absentee",
     ),
+    Provider(
+        name="lyra",
+        gpu="L40S",
+        region="eu-north",
+        base="0.60",
+        per_unit="0.050",
+        work="embeddings",
+    ),
+    Provider(
+        name="orion",
+        gpu="RTX A6000",
+        region="us-east",
+        base="0.70",
+        per_unit="0.060",
+        work="embeddings",
+    ),
+    Provider(
+        name="mirage",
+        gpu="V100 32GB",
+        region="eu-north",
+        base="0.30",
+        per_unit="0.030",
+        work="embeddings",
+        role="mirage",
+    ),
 )
 HONEST = tuple(provider.name for provider in PROVIDERS if not provider.role)
 
@@ -107,6 +140,31 @@ class Liar(NumpyWorker):
         raise ValueError("no element of this input changes a class")
 
 
+# The layer of the encoder in which an element is changed, counted from 1.
+_LIE_LAYER = 4
+
+
+class HiddenLiar(NumpyWorker):
+    """Changes one element inside the encoder; the rest follows from the lie, and looks like it."""
+
+    def run(self, model: AnyModel, tensor: Array) -> AnyTrace:
+        """See `Worker`."""
+        right = super().run(model, tensor)
+        if not (isinstance(model, GraphModel) and isinstance(right, GraphTrace)):
+            raise ValueError("this lie is for the encoder")
+        # Its activation is the layer's only table without a second operand.
+        tables = [
+            index
+            for index, operator in enumerate(model.operators)
+            if operator.opcode == Opcode.LUT16 and operator.s is None
+        ]
+        operator = tables[_LIE_LAYER - 1]
+        changed = right.tensors[operator].copy()
+        changed[1, 7] = -1 - changed[1, 7]
+        lie = right.replace(operator, changed)
+        return graph_traces.continue_from(model, tensor, lie, operator)
+
+
 class Silence(StorePublisher):
     """Publishes nothing, neither in the store nor when asked."""
 
@@ -129,9 +187,10 @@ class Absentee(NumpyWorker):
 
 def play(role: str, path: Path, settings: Settings) -> None:
     """Run the node of the file at `path` in one of the bad roles."""
-    workers = {"liar": Liar, "withholder": Liar, "absentee": Absentee}
+    workers = {"liar": Liar, "withholder": Liar, "absentee": Absentee, "mirage": HiddenLiar}
     store = BlobStore(settings.store_path)
-    publisher = Silence(store) if role == "withholder" else StorePublisher(store)
+    is_silent = role in ("withholder", "mirage")
+    publisher = Silence(store) if is_silent else StorePublisher(store)
     run_node(settings, path, worker=workers[role](), publisher=publisher)
 
 

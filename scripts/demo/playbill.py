@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +12,21 @@ from headrace.chain.catalogue import read_catalogue
 from headrace.chain.manifest import Deployment
 from headrace.daemon.context import Context
 from headrace.errors import HeadraceError
-from headrace.graph.digits import Digits
+from headrace.graph2.model import Model as GraphModel
 from headrace.market.book import LiveAsk
 from headrace.market.postings import read_ask
 from headrace.terms.jobfile import Catalogue, read_node
 from headrace.terms.words import ZERO_HASH
-from scripts.demo.acts import CHECK
+from scripts.demo.acts import CHECKS
 from scripts.demo.cast import PROVIDERS, Provider
 from scripts.demo.stage import Stage
+from scripts.demo.works import Work
 
 UNIT = 10**6
 DEPOSIT = 600 * UNIT
 BOND = 10 * UNIT
-# Books of the Vault, as a mask: JobEscrow, the Registry, FaultProof.
-ESCROW, REGISTRY, PROOF = 1, 2, 4
+# Books of the Vault, as a mask: JobEscrow, the Registry, FaultProof, GraphProof.
+ESCROW, REGISTRY, PROOF, GRAPH = 1, 2, 4, 8
 _PATIENCE = 60.0
 
 
@@ -85,13 +87,14 @@ def rival_board(stage: Stage) -> Path:
     return stage.folder / "rival-board"
 
 
-def engage(stage: Stage, digits: Digits) -> Playbill:
+def engage(stage: Stage, works: Mapping[str, Work]) -> Playbill:
     """Give everybody a key, money in the Vault and what they need on chain."""
     deployment = stage.deployment
     token, vault = deployment.token(stage.rpc), deployment.vault(stage.rpc)
     catalogue = read_catalogue(token, deployment.registry(stage.rpc))
-    stage.store.put_model(digits.model)
-    _register_model(stage, deployment, digits)
+    for work in works.values():
+        stage.store.put_model(work.model)
+        _register_model(stage, deployment, work)
 
     def engaged(name: str, books: int) -> Key:
         key = stage.key(name)
@@ -100,14 +103,14 @@ def engage(stage: Stage, digits: Digits) -> Playbill:
         stage.send(key, vault.deposit_and_authorise(DEPOSIT, books))
         return key
 
-    requesters = {name: engaged(name, ESCROW) for name in ("lab", "studio")}
+    requesters = {name: engaged(name, ESCROW) for name in ("lab", "studio", "reader")}
     keeper, rival = engaged("keeper", ESCROW), engaged("rival", ESCROW)
-    watcher = engaged("watcher", ESCROW | PROOF)
+    watcher = engaged("watcher", ESCROW | PROOF | GRAPH)
     providers = {}
     for provider in PROVIDERS:
         key = engaged(provider.name, ESCROW | REGISTRY)
         path = node_file(stage, provider.name)
-        path.write_text(_node_text(provider, digits.model.program))
+        path.write_text(_node_text(provider, works[provider.work].model.program))
         spec = read_node(path.read_text(), str(path), catalogue).node
         registry = deployment.registry(stage.rpc)
         stage.send(key, registry.register(key.address, key.address, BOND, spec))
@@ -122,8 +125,16 @@ def engage(stage: Stage, digits: Digits) -> Playbill:
     )
 
 
-def _register_model(stage: Stage, deployment: Deployment, digits: Digits) -> None:
-    model = digits.model
+def _register_model(stage: Stage, deployment: Deployment, work: Work) -> None:
+    model = work.model
+    if isinstance(model, GraphModel):
+        registry = deployment.graph_models(stage.rpc)
+        call = registry.register_model(
+            model.descriptors, model.input.word, model.max_units, ZERO_HASH
+        )
+        stage.send(stage.owner, call)
+        stage.send(stage.owner, registry.list_mirror(model.program, stage.store_path.as_uri()))
+        return
     call = deployment.fault_proof(stage.rpc).register_model(
         model.descriptors, model.input_width, model.max_units, ZERO_HASH
     )
@@ -145,8 +156,8 @@ offer:
   max_input: 64 KiB
   min_attempt: 10s
   min_acknowledge: 5s
-  max_delay: 1m
+  max_delay: 5m
   valid: 1h
   policy: exact
-  check: {CHECK}
+  check: {CHECKS[provider.work]}
 """

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.chain.abi import Event, Log
+from headrace.chain.contract import Contract
 from headrace.chain.jobs import Attempt, Job
 from headrace.chain.rpc import Rpc, to_int
 from headrace.daemon.context import Context
 from headrace.terms.words import claim_id
 
-# FaultProof's kinds of faults, as in its event.
+# The verifiers' kinds of faults, as in their events.
 SILENCE = 6
 KINDS = {
     1: "element",
@@ -99,7 +100,10 @@ def books(context: Context, people: Iterable[str]) -> Books:
     accounts = {}
     for person in people:
         account = vault.account_of(person, block)
-        fees = vault.reserved_of(person, vault.FAULT_PROOF_BOOK, block)
+        fees = sum(
+            vault.reserved_of(person, book, block)
+            for book in (vault.FAULT_PROOF_BOOK, vault.GRAPH_PROOF_BOOK)
+        )
         accounts[person] = Money(
             account.free, account.reserved_escrow, account.reserved_registry, fees
         )
@@ -163,7 +167,10 @@ def _gas_used(rpc: Rpc, txs: Iterable[bytes]) -> dict[bytes, int]:
 
 
 def _events(context: Context, logs: Iterable[Log], *names: str) -> Iterable[Event]:
-    contracts = {c.address: c for c in (context.escrow, context.fault_proof)}
+    judges: list[Contract] = [context.escrow, context.fault_proof]
+    if context.graph_proof is not None:
+        judges.append(context.graph_proof)
+    contracts = {contract.address: contract for contract in judges}
     for log in logs:
         event = contracts[log.address].event(log) if log.address in contracts else None
         if event is not None and event.name in names:
@@ -175,7 +182,7 @@ def _fault(event: Event, claims: Mapping[bytes, bytes], used: Mapping[bytes, int
     return Fault(
         job_id=claims[args["claim_id"]],
         kind=args["kind"],
-        operator=args["op_index"],
+        operator=args["op_index"] if "op_index" in args else args["index"],
         row=args["row"],
         column=args["column"],
         claimed=args["claimed"],

@@ -47,6 +47,7 @@ def checks(
     after: Books,
     accuracy: Accuracy,
     right_answers: tuple[int, int],
+    same_neighbours: tuple[int, int],
     why: str,
 ) -> list[Check]:
     """Every expectation of the story. `names` are the accounts', `jobs` in the acts' order."""
@@ -83,6 +84,10 @@ def checks(
         Check(
             "the results that were paid for are the model's",
             right_answers[0] > 0 and right_answers[0] * 100 >= right_answers[1] * 94,
+        ),
+        Check(
+            "search works on the embeddings that were paid for",
+            same_neighbours[1] > 0 and same_neighbours[0] * 100 >= same_neighbours[1] * 98,
         ),
         Check("the chain says why the last job can't be served", bool(why)),
         Check(
