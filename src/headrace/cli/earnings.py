@@ -71,7 +71,10 @@ def earnings(session: Session, whose: str | None) -> Answer:
     account = session.vault.account_of(me, block)
     record = session.registry.provider_of(me, block)
     found = sums(ledger, me)
-    demands = session.vault.reserved_of(me, session.vault.FAULT_PROOF_BOOK, block)
+    demands = sum(
+        session.vault.reserved_of(me, index, block)
+        for index in (session.vault.FAULT_PROOF_BOOK, session.vault.GRAPH_PROOF_BOOK)
+    )
     amounts = {
         "wallet": session.token.balance_of(me, block),
         "free": account.free,

@@ -15,11 +15,13 @@ BOOKS = {
     "escrow": Vault.ESCROW_BOOK,
     "registry": Vault.REGISTRY_BOOK,
     "proof": Vault.FAULT_PROOF_BOOK,
+    "graph": Vault.GRAPH_PROOF_BOOK,
 }
 _MEANINGS = {
     "escrow": "JobEscrow may put aside prices of your jobs and locks of your node",
     "registry": "ProviderRegistry may put aside your registration bond",
     "proof": "FaultProof may put aside the fees of traces that you demand",
+    "graph": "GraphProof may put aside the fees of the parts of a trace that you demand",
 }
 _Names = tuple[str, ...]
 

@@ -66,7 +66,7 @@ class Ledger:
         there is none, or several.
         """
         digits = reference.lower().removeprefix("0x")
-        known = {*self.jobs.jobs, *self.jobs.revoked, *self.bids()}
+        known: set[bytes] = {*self.jobs.jobs, *self.jobs.revoked, *self.bids()}
         exact = as_id("0x" + digits)
         if exact is not None and exact in known:
             return exact

@@ -34,13 +34,13 @@ _MARK = "local-chain"
 _UNIT = 10**6
 _FUNDS = 1_000 * _UNIT
 _BOND = 5 * _UNIT
-_ESCROW, _REGISTRY, _PROOF = 1, 2, 4
+_ESCROW, _REGISTRY, _PROOF, _GRAPH = 1, 2, 4, 8
 # Who there is, and which books of the Vault they need.
 _CAST = {
     "default": _ESCROW,
     "provider": _ESCROW | _REGISTRY,
     "keeper": _ESCROW,
-    "watcher": _ESCROW | _PROOF,
+    "watcher": _ESCROW | _PROOF | _GRAPH,
 }
 _PATIENCE = 30.0
 # What is bound to a chain that is gone.
