@@ -425,6 +425,22 @@ def test_a_database_server_that_is_away(eve: Player):
     assert "pa55word" not in json.dumps(findings)
 
 
+# ---- a keeper's options
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--rival", "nobody"), "--rival: 'nobody' is neither an address nor an account"),
+        (("--ether", "much"), "--ether"),
+        (("--margin", "-1"), "--margin"),
+    ],
+)
+def test_options_of_a_keeper_that_cannot_be_used(eve: Player, options: tuple[str, ...], words: str):
+    said = eve.run("keeper", "run", *options, code=2)
+    assert words in said.err
+
+
 # ---- the verdict
 
 

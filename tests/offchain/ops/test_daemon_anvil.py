@@ -257,3 +257,14 @@ def test_a_standby_says_so_until_it_takes_over(stage: Stage):
             first.process.wait(5)
             second.until_ready()
             assert "headrace_standby 0.0" in second.get("/metrics")[1]
+
+
+def test_a_dry_run_needs_no_keyfile_and_serves_nothing(stage: Stage):
+    command = ("-m", "headrace.cli", "keeper", "run", "--dry-run")
+    with started(stage, "dry", *command, HEADRACE_ACCOUNT="nobody") as daemon:
+        daemon.until(lambda: '"check": "contracts"' in daemon.log.read_text())
+        daemon.process.terminate()
+        assert daemon.process.wait(5) == 0
+    said = [line["say"] for line in daemon.lines() if "say" in line]
+    assert "metrics and health" not in said
+    assert not (stage.home("dry") / "outbox").exists()
