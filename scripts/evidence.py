@@ -1,8 +1,9 @@
 """Gathers the figures of this build on flat keys, so that anyone can compare two builds.
 
-Reads what the other commands wrote (`snapshots/size.json`, `snapshots/gas.json`, `build/demo.json`)
-and writes `build/evidence.json`. With `--against`, prints the figures that differ from an earlier
-one.
+Reads what the other commands wrote (`snapshots/size.json`, `snapshots/gas.json`, and of
+`build/demo.json`, `lies.json`, `bench.json`, `fuzz-keeper.json` and `soak.json` those that are
+there) and writes `build/evidence.json`. With `--against`, prints the figures that differ from an
+earlier one.
 """
 
 from __future__ import annotations
@@ -21,8 +22,17 @@ from scripts.compiler import ROOT
 SOURCES = {
     "snapshots": ROOT / "snapshots" / "size.json",
     "gas": ROOT / "snapshots" / "gas.json",
-    "demo": ROOT / "build" / "demo.json",
 }
+# What takes longer to make: gathered when it is there, and named when it isn't.
+_BUILT = {
+    "demo": ROOT / "build" / "demo.json",
+    "lies": ROOT / "build" / "lies.json",
+    "bench": ROOT / "build" / "bench.json",
+    "fuzz-keeper": ROOT / "build" / "fuzz-keeper.json",
+    "soak": ROOT / "build" / "soak.json",
+}
+# The target, where it has another name than the file.
+_TARGETS = {"lies": "evidence"}
 TARGET = ROOT / "build" / "evidence.json"
 
 
@@ -40,6 +50,11 @@ def cli(against: Path | None) -> None:
         if not path.is_file():
             sys.exit(f"{path.relative_to(ROOT)} is missing: run `make {prefix}` first")
         figures |= flat(prefix, json.loads(path.read_text()))
+    for prefix, path in _BUILT.items():
+        if path.is_file():
+            figures |= flat(prefix, json.loads(path.read_text()))
+        else:
+            print(f"no figures of `make {_TARGETS.get(prefix, prefix)}`", file=sys.stderr)
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps(figures, indent=1) + "\n")
     earlier = json.loads(against.read_text()) if against else {}
