@@ -103,7 +103,8 @@ class Faults:
             self.counts["stops"] += 1
             code, seconds = player.daemon.terminate()
             self.slowest_stop = max(self.slowest_stop, seconds)
-            if code != 0 or seconds > STOP_WITHIN:
+            # One that is told before it has set its handlers up just ends: it has begun nothing.
+            if code not in (0, -signal.SIGTERM) or seconds > STOP_WITHIN:
                 self.wrong.append(f"{player.daemon.name} stopped with {code} in {seconds:.1f} s")
             self._gone(player)
 
