@@ -69,16 +69,16 @@ _SLOT_BITS = 32
 _PLACE_BITS = 32
 
 
-def _entry_of(loss: float, place: int, best: int) -> Entry:
-    return (int(loss) << _PLACE_BITS | place) << _SLOT_BITS | best
+_SLOTS = (1 << _SLOT_BITS) - 1
+_PLACES = (1 << _PLACE_BITS) - 1
 
 
 def _best_of(entry: Entry) -> int:
-    return entry & (1 << _SLOT_BITS) - 1
+    return entry & _SLOTS
 
 
 def _place_of(entry: Entry) -> int:
-    return entry >> _SLOT_BITS & (1 << _PLACE_BITS) - 1
+    return entry >> _SLOT_BITS & _PLACES
 
 
 def _loss_of(entry: Entry) -> int:
@@ -290,7 +290,9 @@ class Engine:
         if two.price > limit:
             return None
         # A job that gets nothing is as bad as one for all that it would pay.
-        return _entry_of(two.price - min(two.second_price, limit), place, two.first)
+        second = two.second_price
+        loss = int(two.price - (second if second < limit else limit))
+        return (loss << _PLACE_BITS | place) << _SLOT_BITS | two.first
 
     def _look(self, place: int) -> Entry | None:
         """A job's place in the queue by the prices and the room there is now."""
@@ -326,11 +328,13 @@ class Engine:
         queue = self.enter()
         heapify(queue)
         is_close = bytearray(len(self._job_ids))
+        pools = self._pool_of
         while queue:
             entry = queue[0]
             place = _place_of(entry)
             # Without its second it has only more to lose: its turn is now all the same.
-            if not self._pool_at(place).index.is_open[_best_of(entry)]:
+            pool = pools[place]
+            if pool is not None and not pool.index.is_open[_best_of(entry)]:
                 is_near = is_close[place]
                 again = self._look_closely(self.case(place)) if is_near else self._look(place)
                 if again is None:

@@ -49,6 +49,7 @@ class Pool:
         "_floors",
         "_per_unit",
         "_powers",
+        "_prices",
         "_rest",
         "_slots",
         "index",
@@ -79,6 +80,7 @@ class Pool:
         # Infinite where the room is known to be gone.
         self._base: Reals = index.base[slots]
         self._per_unit: Reals = index.per_unit[slots]
+        self._prices: Reals = np.empty(len(slots))
         self._price_rest()
 
     def _price_rest(self) -> None:
@@ -149,24 +151,25 @@ class Pool:
 
     def _two_active(self, units: int) -> Two | None:
         is_open, slots = self.index.is_open, self._active
-        prices = self._per_unit * units
-        prices += self._base
-        lowest: list[tuple[float, int]] = []
-        while len(lowest) < 2:
-            at = int(prices.argmin()) if slots else 0
-            price = float(prices[at]) if slots else NO_PRICE
-            if price == NO_PRICE:
-                break
-            if is_open[slots[at]]:
-                lowest.append((price, slots[at]))
-            else:
-                self._base[at] = NO_PRICE
-            prices[at] = NO_PRICE
-        if not lowest:
+        if not slots:
             return None
-        price, first = lowest[0]
-        second_price, second = lowest[1] if len(lowest) > 1 else (NO_PRICE, first)
-        return Two(first, second, price, second_price)
+        # A plan spends a good part of its time here: a real factor, one array for all of them.
+        prices = np.multiply(self._per_unit, float(units), out=self._prices)
+        prices += self._base
+        first, lowest = -1, NO_PRICE
+        while True:
+            at = int(prices.argmin())
+            price = prices.item(at)
+            if price == NO_PRICE:
+                return None if first < 0 else Two(first, first, lowest, NO_PRICE)
+            slot = slots[at]
+            if not is_open[slot]:
+                self._base[at] = NO_PRICE
+            elif first < 0:
+                first, lowest = slot, price
+            else:
+                return Two(first, slot, lowest, price)
+            prices[at] = NO_PRICE
 
     def _two_of_all(self, units: int) -> Two | None:
         found = self.cheapest(units, 2)
