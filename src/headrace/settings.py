@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     watchdog_seconds: float = Field(default=300.0, ge=0, le=86_400)
     # Seconds without having been at the head, after which a daemon isn't ready.
     lag_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    # The largest trace that a watcher computes, in MiB: the check takes several times that memory.
+    max_trace_mb: int = Field(default=512, ge=1, le=16_384)
     # Balance of the key under which a daemon isn't ready, in gwei.
     reserve_gwei: int = Field(default=1_000_000, ge=0, le=10**15)
     log_level: str = Field(default="INFO", pattern=r"^(?i:debug|info|warning|error)$")
@@ -104,6 +106,11 @@ class Settings(BaseSettings):
         if self.http_port == "auto":
             return 0
         return int(self.http_port) or None
+
+    @property
+    def max_trace(self) -> int:
+        """The largest trace that a watcher computes, in bytes."""
+        return self.max_trace_mb << 20
 
     @property
     def reserve(self) -> int:

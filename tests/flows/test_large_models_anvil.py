@@ -115,9 +115,11 @@ def tell(town: LargeTown) -> Story:
     town.send(people[GRIEFER], town.graph_proof.open(claim, NO_OPERATOR, []))
     nodes[VANISHED].start()
 
-    # The watcher dies in the middle of its way down, and goes on from what it finds on chain.
+    # The watcher dies in the middle of its way down, comes back when the window is over, and goes
+    # on from what it finds on chain.
     town.until(lambda: len(story.game(HIDER).nodes) >= 2)
     watcher.kill()
+    town.until_time(town.slot(jobs[HIDER]).time + town.settings.window + 2)
     watcher.start()
 
     for index in (LIAR, WITHHOLDER, HIDER):

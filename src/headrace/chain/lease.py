@@ -6,6 +6,7 @@ ends. Across machines see `postgres_outbox.RowLease`, whose right runs out by th
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol, Self
 
@@ -50,9 +51,14 @@ class FileLease:
                 f"process {holder} sends with this key already ({path}): stop it, use another "
                 "account, or start this one as its standby"
             ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+        except OSError as error:
+            with suppress(OSError):
+                file.close()
+            raise UsageError(f"{path} can't be written: {error.strerror}") from None
         return cls(file)
 
     def hold(self) -> None:

@@ -37,10 +37,11 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 @cache
 def vectorised() -> ModuleType | None:
-    """The compiled kernel; None without numba (extra `fast`)."""
+    """The compiled kernel; None without numba (extra `fast`), or where it may not compile."""
     try:
         return import_module(_KERNEL)
-    except ImportError:
+    except (ImportError, OSError):
+        # OSError: the process may make no executable memory, as under a strict systemd unit.
         return None
 
 

@@ -37,7 +37,8 @@ def encode(view: View, tensor: Array) -> Bytes:
 def _compiled() -> ModuleType | None:
     try:
         return import_module(_KERNEL)
-    except ImportError:
+    except (ImportError, OSError):
+        # OSError: the process may make no executable memory, as under a strict systemd unit.
         return None
 
 

@@ -33,7 +33,7 @@ def examine(settings: Settings, daemon: str = "keeper") -> list[Finding]:
     except UsageError:
         deployment = None
     findings += _records(settings, daemon, deployment)
-    findings += doctor_node.examine(settings, deployment)
+    findings += doctor_node.examine(settings, deployment, daemon)
     return findings
 
 

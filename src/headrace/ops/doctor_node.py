@@ -6,6 +6,7 @@ from typing import Any
 
 from headrace.chain import accounts
 from headrace.chain.abi import checksummed
+from headrace.chain.contracts import Vault
 from headrace.chain.endpoints import connect
 from headrace.chain.manifest import Deployment
 from headrace.chain.rpc import Header, NodeError, Rpc, header_request, to_header
@@ -19,10 +20,14 @@ from headrace.settings import GWEI, Settings
 _SKEW = 30
 _OLD = 600
 _ETHER = 10**18
+# Nodes that a game goes down in the largest trees, one after the other.
+_LEVELS = 8
 _START_NODE = "start the node, or name another one with HEADRACE_RPC_URL"
 
 
-def examine(settings: Settings, deployment: Deployment | None) -> list[Finding]:
+def examine(
+    settings: Settings, deployment: Deployment | None, daemon: str = "keeper"
+) -> list[Finding]:
     """The findings about every node of the settings, and about the account on the chain."""
     try:
         urls = [url.strip() for url in settings.url().split(",") if url.strip()]
@@ -37,7 +42,7 @@ def examine(settings: Settings, deployment: Deployment | None) -> list[Finding]:
             findings += found
             if deployment is not None and not is_asked and found[0].is_ok:
                 is_asked = True
-                findings += _chain(node, settings, deployment)
+                findings += _chain(node, settings, deployment, daemon)
         except (Unreachable, RetryLater) as error:
             findings.append(silent(f"node {node.host}", str(error), _START_NODE))
         except HeadraceError as error:
@@ -115,14 +120,15 @@ def _batches(node: Rpc) -> Finding:
 # ---- the chain
 
 
-def _chain(node: Rpc, settings: Settings, deployment: Deployment) -> list[Finding]:
+def _chain(node: Rpc, settings: Settings, deployment: Deployment, daemon: str) -> list[Finding]:
     findings = [_contracts(node, deployment), _fees(node, settings)]
     try:
         address = settings.signer_address if settings.signer() is not None else None
         address = address or accounts.address_of(settings.keys_folder, settings.account)
     except UsageError:
         return findings  # said already
-    return [*findings, _balance(node, settings, address), _outbox(settings, deployment, address)]
+    findings += [_balance(node, settings, address), _outbox(settings, deployment, address)]
+    return [*findings, *(_demands(node, deployment, address) if daemon == "watch" else ())]
 
 
 def _contracts(node: Rpc, deployment: Deployment) -> Finding:
@@ -152,6 +158,27 @@ def _balance(node: Rpc, settings: Settings, address: str) -> Finding:
         detail = f"{shown}, less than the reserve of {reserve / _ETHER:.6f}"
         return bad("balance", detail, "send it some, or lower HEADRACE_RESERVE_GWEI")
     return ok("balance", shown)
+
+
+def _demands(node: Rpc, deployment: Deployment, address: str) -> list[Finding]:
+    """Whether a watcher can pay for what it demands: else what is withheld from it never falls."""
+    account = deployment.vault(node).account_of(address)
+    wanted = [("proof", Vault.FAULT_PROOF_BOOK, deployment.fault_proof(node).read("DEMAND_FEE"))]
+    if "GraphProof" in deployment.contracts:
+        levels = deployment.graph_proof(node).demand_fee() * _LEVELS
+        wanted.append(("graph", Vault.GRAPH_PROOF_BOOK, levels))
+    findings = []
+    for book, index, fee in wanted:
+        name = f"demands ({book})"
+        if not account.books >> index & 1:
+            detail = f"{address} has not authorised the book: withheld data can't be demanded"
+            findings.append(bad(name, detail, f"run `headrace authorise {book}`"))
+        elif account.free < fee:
+            detail = f"{account.free} token units are free, a demand may take {fee}"
+            findings.append(bad(name, detail, "run `headrace deposit AMOUNT`"))
+        else:
+            findings.append(ok(name, f"{account.free} token units are free for fees"))
+    return findings
 
 
 def _outbox(settings: Settings, deployment: Deployment, address: str) -> Finding:

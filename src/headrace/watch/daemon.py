@@ -16,6 +16,7 @@ from headrace.graph.trace import Trace
 from headrace.terms.words import claim_id as claim_id_of
 from headrace.watch.checks import Checker, Report, Unchecked
 from headrace.watch.decide import Move, Step, Verdict, Watched, decide
+from headrace.watch.endings import say_ended
 from headrace.watch.large_claims import LargeClaims
 from headrace.watch.published import published_trace
 from headrace.watch.record import WatchRecord
@@ -99,7 +100,8 @@ class WatchDaemon:
             else:
                 self._open[job.claim_id] = self._begin(job, job.claim_id, job.commitment)
         for claim_id, known in before.items():
-            self._ended(claim_id, known)
+            job = self._context.jobs.jobs.get(known.job.id)
+            say_ended(claim_id, known.job, job, known.verdict, self._context.address)
 
     def _of(self, claim_id: bytes, jobs: set[bytes]) -> bool:
         return self._open[claim_id].job.id in jobs
@@ -111,33 +113,6 @@ class WatchDaemon:
         if answer == commitment:
             self._judge(claim_id, opened, Verdict.GOOD)
         return opened
-
-    def _ended(self, claim_id: bytes, known: _Open) -> None:
-        """Say how a claim that was known to be wrong has ended."""
-        job = self._context.jobs.jobs.get(known.job.id)
-        if known.verdict != Verdict.BAD or job is None:
-            return
-        ended = next(
-            (
-                attempt
-                for attempt in job.attempts
-                if attempt.outcome == "refuted" and attempt.commitment == known.job.commitment
-            ),
-            None,
-        )
-        if ended is None:
-            log.error("a wrong claim has ended otherwise", extra={"job": job.id, "claim": claim_id})
-        else:
-            log.info(
-                "refuted",
-                extra={
-                    "job": job.id,
-                    "claim": claim_id,
-                    "refuter": ended.refuter,
-                    "is_mine": ended.refuter == self._context.address,
-                    "to_refuter": ended.to_refuter,
-                },
-            )
 
     def _watched(self, claim_id: bytes) -> Watched:
         known = self._open[claim_id]

@@ -64,9 +64,10 @@ class Demand:
 class LargeChecker:
     """Checks claims against the models and inputs of a store. May be used by several threads."""
 
-    def __init__(self, store: BlobStore) -> None:
-        """Nothing is loaded yet."""
+    def __init__(self, store: BlobStore, *, max_trace: int) -> None:
+        """Nothing is loaded yet. No trace of more than `max_trace` bytes is computed."""
         self._store = store
+        self._max_trace = max_trace
         self._plans: Kept[bytes, Plan] = Kept(_MAX_MODELS)
         self._exact: Kept[bytes, Plan] = Kept(1)
 
@@ -80,6 +81,11 @@ class LargeChecker:
         except BlobError as error:
             raise Unchecked(f"no model: {error}") from error
         model = plan.model
+        size = model.trace_bytes(terms.units)
+        if size > self._max_trace:
+            raise Unchecked(
+                f"its trace of {size} bytes is more than this watcher makes (HEADRACE_MAX_TRACE_MB)"
+            )
         try:
             tensor = self._store.get_input(terms.input_id, GraphInput(model.input), terms.units)
             claimed = self._stored(model, terms.units, commitment)

@@ -17,6 +17,7 @@ from headrace.terms.words import FaultProofSettings
 from headrace.terms.words import claim_id as claim_id_of
 from headrace.watch.checks import Unchecked
 from headrace.watch.decide import Verdict
+from headrace.watch.endings import say_ended
 from headrace.watch.large import (
     Demand,
     LargeChecker,
@@ -59,14 +60,23 @@ class LargeClaims:
     """Watches the claims that GraphProof judges."""
 
     def __init__(
-        self, context: Context, record: WatchRecord, verifier: GraphProof, *, demand_fee: int
+        self,
+        context: Context,
+        record: WatchRecord,
+        verifier: GraphProof,
+        *,
+        demand_fee: int,
+        max_trace: int,
     ) -> None:
-        """`demand_fee` is the verifier's, for a node, in token units."""
+        """
+        `demand_fee` is the verifier's, for a node, in token units; `max_trace` the bytes of the
+        largest trace that is computed.
+        """
         self._context = context
         self._record = record
         self._verifier = verifier
         self._fee = demand_fee
-        self._checker = LargeChecker(context.store)
+        self._checker = LargeChecker(context.store, max_trace=max_trace)
         self._bench: Bench[bytes, LargeReport] = Bench(PLACES)
         self._open: dict[bytes, _Open] = {}
 
@@ -81,7 +91,8 @@ class LargeClaims:
             if game is not None and game.refuter is not None:
                 continue
             if known.verdict == Verdict.UNKNOWN:
-                self._examine(claim_id, known, view.now)
+                self._examine(claim_id, known, game, view.now)
+                actions += self._called_out(known, game, view.now)
             elif known.verdict == Verdict.BAD:
                 actions += self._against(claim_id, known, game, view)
         return [*actions, *self._fees()]
@@ -89,7 +100,7 @@ class LargeClaims:
     # ---- which claims
 
     def _sort(self, touched: Iterable[bytes]) -> None:
-        """Take up the claims that are open now of the jobs that were touched."""
+        """Take up the claims that are open now of the touched jobs; take leave of the others."""
         touched = set(touched)
         before = {
             id_: self._open.pop(id_)
@@ -108,6 +119,14 @@ class LargeClaims:
             else:
                 known = self._begin(job.claim_id, job)
             self._open[job.claim_id] = known
+        for claim_id, known in before.items():
+            say_ended(
+                claim_id,
+                known.job,
+                self._context.jobs.jobs.get(known.job.id),
+                known.verdict,
+                self._context.address,
+            )
 
     def _begin(self, claim_id: bytes, job: Job) -> _Open:
         opened = _Open(job)
@@ -118,9 +137,10 @@ class LargeClaims:
 
     # ---- checks
 
-    def _examine(self, claim_id: bytes, known: _Open, now: int) -> None:
+    def _examine(self, claim_id: bytes, known: _Open, game: Game | None, now: int) -> None:
         commitment, terms = known.job.commitment, known.job.terms
-        if commitment is None or now < known.look_at or now > self._edge(known, None):
+        # The game may be far below the first level when this process sees it for the first time.
+        if commitment is None or now < known.look_at or now > self._edge(known, game):
             return
 
         def work(commitment: bytes = commitment) -> LargeReport:
@@ -241,6 +261,13 @@ class LargeClaims:
                 ground=known.job.commitment,
             )
         ]
+
+    def _called_out(self, known: _Open, game: Game | None, now: int) -> list[Action]:
+        """Silence of an own demand that is overdue: who has forgotten the claim needs no check."""
+        late = None if game is None else overdue(game, now)
+        if game is None or late is None or late.demander != self._context.address:
+            return []
+        return self._silence(known, game, late)
 
     def _silence(self, known: _Open, game: Game, late: NodeState) -> list[Action]:
         if game.case is None or known.job.record is None:

@@ -34,7 +34,13 @@ def run_watch(settings: Settings, *, stop: Stop | None = None, key: Key | None =
         large = None
         if context.graph_proof is not None:
             node_fee = context.graph_proof.demand_fee()
-            large = LargeClaims(context, record, context.graph_proof, demand_fee=node_fee)
+            large = LargeClaims(
+                context,
+                record,
+                context.graph_proof,
+                demand_fee=node_fee,
+                max_trace=settings.max_trace,
+            )
         return WatchDaemon(context, record, demand_fee=fee, large=large).tick
 
     serve("watch", settings, make, stop=stop, key=key)
