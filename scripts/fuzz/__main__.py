@@ -14,8 +14,6 @@ from scripts.compiler import ROOT
 from scripts.fuzz import follower, outbox
 
 REPORT = ROOT / "build" / "fuzz-keeper.json"
-# A round of sending is some blocks long: these are enough for shares of a hundredth.
-_SENDING_ROUNDS = 10
 # What each figure may be at most.
 BOUNDS = {
     "lost": 0.0,
@@ -27,13 +25,12 @@ BOUNDS = {
 
 
 def measure(rounds: int, seed: int) -> dict[str, float]:
-    """The figures of both drivers; `rounds` of the follower's, a tenth of them of the outbox's."""
+    """The figures of both drivers, `rounds` of each."""
     began = time.monotonic()
     read = follower.run(rounds, seed=seed, say=print)
     middle = time.monotonic()
-    sent = outbox.run(max(1, rounds // _SENDING_ROUNDS), seed=seed, say=print)
+    sent = outbox.run(rounds, seed=seed, say=print)
     times = {
-        "sending_rounds": max(1, rounds // _SENDING_ROUNDS),
         "follower_s": round(middle - began, 1),
         "outbox_s": round(time.monotonic() - middle, 1),
     }

@@ -377,10 +377,18 @@ def _take_lock(path: Path) -> IO[str]:
 
 
 def _row(log: Log) -> tuple[object, ...]:
-    subject = log.topics[1] if len(log.topics) > 1 else b""
-    topics = b"".join(log.topics)
-    place = (log.block_number, log.log_index, log.block_hash, log.tx_hash, log.address)
-    return (*place, topics, log.data, log.timestamp, subject)
+    topics = log.topics
+    return (
+        log.block_number,
+        log.log_index,
+        log.block_hash,
+        log.tx_hash,
+        log.address,
+        b"".join(topics),
+        log.data,
+        log.timestamp,
+        topics[1] if len(topics) > 1 else b"",
+    )
 
 
 def _log(row: Sequence[Any]) -> Log:

@@ -104,16 +104,16 @@ def decoder_of(
     flat = [reader for readers, _ in groups for reader in readers]
     cut = Struct("32s" * len(flat)).unpack_from
 
-    def read_words(data: bytes) -> list[Any]:
+    def read_plain(data: bytes) -> tuple[Any, ...]:
         if len(data) < size:
             raise ValueError("too little data")
-        return [reader(word) for reader, word in zip(flat, cut(data), strict=True)]
+        return tuple([reader(word) for reader, word in zip(flat, cut(data), strict=True)])
 
     if all(shape is None for _, shape in groups):
-        return lambda data: tuple(read_words(data))
+        return read_plain
 
     def read(data: bytes) -> tuple[Any, ...]:
-        words = read_words(data)
+        words = read_plain(data)
         values: list[Any] = []
         at = 0
         for readers, shape in groups:
