@@ -7,7 +7,7 @@ process, since the lock went with it; its supervisor starts it again. Needs the 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -131,7 +131,9 @@ class PostgresTables:
             yield
 
     def close(self) -> None:
-        """Drop the connection, and the lock with it."""
+        """Give the lock back, and drop the connection: the server would notice that only later."""
+        with suppress(self._psycopg.Error):
+            self._connection.execute("SELECT pg_advisory_unlock_all()")
         self._connection.close()
 
 

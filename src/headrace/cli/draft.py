@@ -8,9 +8,10 @@ from headrace.chain.contract import Contract
 from headrace.cli.names import as_id
 from headrace.cli.rows import SUFFIXES, read_rows
 from headrace.cli.session import Session
+from headrace.cli.texts import TEXTS, read_texts
 from headrace.errors import Rejected, UsageError
 from headrace.formats import input_form
-from headrace.input_forms import InputForm, SmallInput
+from headrace.input_forms import Array, InputForm, SmallInput, fit
 from headrace.store.errors import BlobError, MissingBlob
 from headrace.terms import eip712
 from headrace.terms.filetext import JobFileError, read_section
@@ -106,18 +107,25 @@ class _Drawing:
             raise self.wrong("model", f"its package is needed here: {error}") from None
         return Judge(session.graph_proof, input_form(model), large.levels)
 
-    def input(self, written: str, form: InputForm, file: JobFile) -> Input:
+    def rows(self, path: Path, form: InputForm, program: bytes) -> Array:
+        """The rows of an input's file; of texts by the tokenizer that the model's card names."""
+        if path.suffix != TEXTS:
+            return read_rows(path, form)
+        return fit(form, read_texts(path, self._session.store.get_card(program), form.width, None))
+
+    def input(self, written: str, form: InputForm, file: JobFile, program: bytes) -> Input:
         store = self._session.store
         input_id = as_id(written) or self._session.names.all("inputs").get(written)
         try:
             if input_id is None:
                 path = self._path.parent / written
-                if path.suffix not in SUFFIXES or not path.is_file():
+                if path.suffix not in (*SUFFIXES, TEXTS) or not path.is_file():
                     raise self.wrong(
                         "input",
-                        f"{written!r} is no input's id, no name here, and no file beside this",
+                        f"{written!r} is no input's id, no name here, and no file beside this "
+                        f"({', '.join((*SUFFIXES, TEXTS))})",
                     )
-                input_id = bytes.fromhex(store.put_input(form, read_rows(path, form)))
+                input_id = bytes.fromhex(store.put_input(form, self.rows(path, form, program)))
             units = store.input_units(input_id, form)
             store.get_input(input_id, form, units)
         except MissingBlob:
@@ -153,7 +161,7 @@ def draw(session: Session, path: Path, requester: str) -> Draft:
     file = read_job(drawing.text, str(path), session.catalogue)
     program = drawing.program(file.model)
     judge = drawing.judge(program)
-    inputs = tuple(drawing.input(each, judge.form, file) for each in file.inputs)
+    inputs = tuple(drawing.input(each, judge.form, file, program) for each in file.inputs)
     if len({each.id for each in inputs}) != len(inputs):
         raise drawing.wrong("input", "the same input is listed twice")
     if len(inputs) > eip712.MAX_BATCH:

@@ -108,10 +108,10 @@ def withdraw(session: Session, amount: str, receiver: str | None) -> Answer:
 @click.argument("books", nargs=-1, type=click.Choice(list(BOOKS)))
 @click.option("--revoke", is_flag=True, help="Take it back: nothing new can be put aside.")
 def authorise(session: Session, books: _Names, revoke: bool) -> Answer:
-    """Let contracts put aside your free balance: escrow (the default), registry, proof.
+    """Let contracts put aside your free balance: escrow (the default), registry, proof, graph.
 
-    A requester needs escrow, a provider escrow and registry, a watcher proof. What is put aside
-    already stays where it is when you revoke.
+    A requester needs escrow, a provider escrow and registry, a watcher proof and graph. What is
+    put aside already stays where it is when you revoke.
     """
     chosen = books or ("escrow",)
     mask = mask_of(chosen)

@@ -92,8 +92,8 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
         "registry: unknown gpu model": "`headrace providers --gpus` lists the catalogue",
         "model: not registered": "run `headrace model add FILE` first",
         "graph: model not registered": "run `headrace model add FILE` first",
-        "graph: too few mirrors": "somebody with a bond has to keep the model where others can get "
-        "it: `headrace model mirror MODEL URL`",
+        "graph: too few mirrors": "more accounts have to say where they keep the model: "
+        "`headrace model mirror MODEL URL`",
         "graph: units out of range": "split the input: the model takes fewer units at once",
         "graph: window out of bounds": "set check.window within this deployment's bounds",
         "graph: reply out of bounds": "set check.reply within this deployment's bounds",

@@ -10,7 +10,7 @@ from headrace.cli.names import as_id
 from headrace.cli.rows import read_rows
 from headrace.cli.session import Session
 from headrace.cli.show import fields
-from headrace.cli.texts import read_texts
+from headrace.cli.texts import TEXTS, read_texts
 from headrace.errors import UsageError
 from headrace.formats import AnyModel, input_form, most_units
 from headrace.input_forms import SmallInput, fit
@@ -43,7 +43,7 @@ def add(
     """
     found = None if model is None else _model(session, model)
     form = None if found is None else input_form(found)
-    if file.suffix == ".txt":
+    if file.suffix == TEXTS:
         if found is None or form is None:
             raise UsageError(f"{file}: say which --model the texts are for")
         card = session.store.get_card(found.program)

@@ -118,6 +118,8 @@ def list_(session: Session) -> Answer:
         is_registered = program in ledger.models
         stored = _stored(session, program)
         width = None if stored is None else formats.input_form(stored).width
+        large = session.graph_models.model_of(program) if session.has_graphs else None
+        mirrors = None if large is None else large.mirrors
         listed.append(
             {
                 "program": program,
@@ -127,13 +129,20 @@ def list_(session: Session) -> Answer:
                 "verifier": None if stored is None else formats.verifier_of(stored),
                 "input_width": width,
                 "max_units": None if stored is None else formats.most_units(stored),
+                "mirrors": mirrors,
             }
         )
         shape = "not in the store" if stored is None else f"rows of {width}"
         rows.append(
-            (hexed(program), names.get(program, ""), "yes" if is_registered else "no", shape)
+            (
+                hexed(program),
+                names.get(program, ""),
+                "yes" if is_registered else "no",
+                shape,
+                "" if mirrors is None else str(mirrors),
+            )
         )
-    head = ("program", "name", "on chain", "input")
+    head = ("program", "name", "on chain", "input", "mirrors")
     return Answer({"models": listed}, table(head, rows) if rows else ["no model yet"])
 
 

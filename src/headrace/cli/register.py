@@ -65,6 +65,9 @@ def register(
         lines.append(
             f"the offer locks up to {shown.of(file.offer.max_lock)} a job: `headrace deposit` more"
         )
+    if file.provider is None and after.operator != me:
+        # The node runs with the operator's key, and would take its address for the provider's.
+        lines.append(f"put `provider: '{me}'` into {nodefile} first")
     lines.append(f"next: `headrace node run {nodefile}`")
     return Answer(
         {

@@ -34,7 +34,8 @@ def init(session: Session, light: bool) -> Answer:
     address = accounts.address_of(folder, name)
     manifest = _take_manifest(session)
     steps = [] if manifest else ["headrace init --manifest FILE   (which deployment to talk to)"]
-    steps += ["send the address money for gas", "headrace deposit AMOUNT", "headrace authorise"]
+    steps += ["send the address money for gas", "headrace deposit AMOUNT"]
+    steps += ["headrace authorise   (a watcher: `headrace authorise proof graph`)"]
     return Answer(
         {
             "home": str(settings.home),

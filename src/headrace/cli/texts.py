@@ -7,6 +7,8 @@ from headrace.formats import Card
 from headrace.graph.errors import InputError
 from headrace.input_forms import Array
 
+# The suffix of such files.
+TEXTS = ".txt"
 _MOST_BYTES = 1 << 22
 _MOST_TEXTS = 4_096
 

@@ -80,9 +80,32 @@ def test_it_changes_nothing(eve: Player):
 
 @pytest.mark.parametrize("daemon", ["keeper", "watch", "node"])
 def test_every_daemon_has_one(eve: Player, daemon: str):
+    eve.run("deposit", "5", "--authorise", "proof", "--authorise", "graph")
     findings = eve.json(daemon, "doctor")["findings"]
     (disk,) = [finding for finding in findings if finding["name"] == "disk"]
     assert disk["detail"] == f"{eve.home / daemon} can be written"
+
+
+def test_a_watcher_that_could_not_pay_for_a_demand_is_told(eve: Player):
+    def wrong() -> dict[str, str]:
+        said = run_cli(*("watch", "doctor", "--json"), environment=eve.world.environment(eve.home))
+        found = {
+            each["name"]: each["advice"] for each in said.data["findings"] if not each["is_ok"]
+        }
+        assert said.code == int(bool(found))
+        return found
+
+    books = {"demands (proof)", "demands (graph)"}
+    assert wrong() == {
+        f"demands ({book})": f"run `headrace authorise {book}`" for book in ("proof", "graph")
+    }
+    eve.run("authorise", "proof", "graph")
+    assert wrong() == dict.fromkeys(books, "run `headrace deposit AMOUNT`")
+    # A demand of FaultProof takes 0.1; a way down of eight nodes 0.16.
+    eve.run("deposit", "0.1")
+    assert set(wrong()) == {"demands (graph)"}
+    eve.run("deposit", "0.06")
+    assert wrong() == {}
 
 
 # ---- what can be missing on this machine

@@ -209,6 +209,27 @@ def test_a_malformed_job_file_names_line_and_field(
     assert complaint in said.err
 
 
+def test_texts_are_for_models_whose_card_names_a_tokenizer(world: World, ada: Player) -> None:
+    (world.folder / "texts.txt").write_text("A cat sleeps.\n")
+    path = ada.job(input="texts.txt")
+    assert "the model's card names no tokenizer" in ada.run("post", path, code=2).err
+
+
+def test_a_job_over_texts_as_people_have_them(world: World, ada: Player) -> None:
+    ada.run("model", "add", "minilm", "--name", "encoder")
+    (world.folder / "texts.txt").write_text("A cat sleeps on the sill.\nThe river is high.\n")
+    path = ada.job(model="encoder", input="texts.txt")
+    # The chain's own quote refuses a model that nobody says to keep a copy of.
+    assert "headrace model mirror" in ada.run("post", path, code=1).err
+    ada.run("model", "mirror", "encoder", "https://models.example/encoder")
+    (listed,) = [each for each in ada.json("model", "list")["models"] if each["name"] == "encoder"]
+    assert listed["mirrors"] == 1
+    ada.run("post", path)
+    (job,) = world.jobs().values()
+    assert job.terms.verifier == world.deployment.address("GraphProof")
+    assert job.terms.units == 2
+
+
 def test_a_job_file_that_is_no_yaml(ada: Player) -> None:
     path = ada.write("job.yaml", "model: [a\n")
     assert ada.run("post", path, code=2).err.startswith(f"usage: {path}:2: not YAML")
