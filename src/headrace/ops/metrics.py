@@ -144,6 +144,9 @@ class Metrics:
         )
         self.jobs = self._gauge("jobs", "Jobs that the daemon follows, by state", "state")
         self.jobs_unmatched = self._value("jobs_unmatched", "Open jobs that no offer fits")
+        self.claims_unchecked = self._value(
+            "claims_unchecked", "Open claims that the watcher can't check, or can't act against"
+        )
         self.offers_dropped = self._gauge(
             "offers_dropped",
             "Pairs of a job and an offer, by the filter that dropped them",

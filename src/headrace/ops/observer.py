@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from headrace.chain.abi import Log
 from headrace.chain.contracts import JobEscrow
 from headrace.chain.follower import Counters, Step
+from headrace.chain.graph_rules import GraphProof
 from headrace.chain.outbox import Outbox
 from headrace.chain.outbox_rows import Tx
 from headrace.chain.rules import FaultProof
@@ -25,7 +26,7 @@ _FORGET = 3_600
 
 def event_names() -> Mapping[bytes, str]:
     """The names of all events that a daemon may read, by their topics."""
-    kinds = (JobEscrow.abi(), FaultProof.abi())
+    kinds = (JobEscrow.abi(), FaultProof.abi(), GraphProof.abi())
     return {event.topic: name for abi in kinds for name, event in abi.events.items()}
 
 
@@ -129,6 +130,10 @@ class Observer:
         self.metrics.offers_dropped.clear()
         for name, count in dropped.items():
             self.metrics.offers_dropped.labels(name).set(count)
+
+    def watching(self, unchecked: int) -> None:
+        """A watcher's round left so many open claims that it can't check, or can't act against."""
+        self.metrics.claims_unchecked.set(unchecked)
 
     def performed(self, actions: Sequence[Action], performed: Performed, now: int) -> None:
         """A round has decided `actions` at chain time `now`, and this became of them."""

@@ -16,7 +16,7 @@ from headrace.graph.trace import Trace
 from headrace.terms.words import claim_id as claim_id_of
 from headrace.watch.checks import Checker, Report, Unchecked
 from headrace.watch.decide import Move, Step, Verdict, Watched, decide
-from headrace.watch.endings import say_ended
+from headrace.watch.endings import say_ended, unchecked
 from headrace.watch.large_claims import LargeClaims
 from headrace.watch.published import published_trace
 from headrace.watch.record import WatchRecord
@@ -80,6 +80,8 @@ class WatchDaemon:
             actions += self._large.moves(view)
         if actions:
             self._context.perform(actions, view)
+        large = 0 if self._large is None else self._large.unchecked
+        self._context.observer.watching(large + unchecked(self._open.values()))
 
     # ---- which claims
 

@@ -1,11 +1,25 @@
-"""How claims end that a watcher has looked at, in its log."""
+"""What becomes of the claims that a watcher has looked at: for its log and its figures."""
 
 import logging
+from collections.abc import Iterable
+from typing import Protocol
 
 from headrace.chain.jobs import Job
 from headrace.watch.decide import Verdict
 
 log = logging.getLogger(__name__)
+
+
+class Watched(Protocol):
+    """An open claim: what is known of it, and which troubles with it were said."""
+
+    verdict: Verdict
+    said: set[str]
+
+
+def unchecked(claims: Iterable[Watched]) -> int:
+    """How many of the open `claims` aren't known to be good while something stands in the way."""
+    return sum(bool(claim.said) and claim.verdict != Verdict.GOOD for claim in claims)
 
 
 def say_ended(claim_id: bytes, claimed: Job, now: Job | None, verdict: Verdict, me: str) -> None:

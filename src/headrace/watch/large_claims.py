@@ -17,7 +17,7 @@ from headrace.terms.words import FaultProofSettings
 from headrace.terms.words import claim_id as claim_id_of
 from headrace.watch.checks import Unchecked
 from headrace.watch.decide import Verdict
-from headrace.watch.endings import say_ended
+from headrace.watch.endings import say_ended, unchecked
 from headrace.watch.large import (
     Demand,
     LargeChecker,
@@ -96,6 +96,11 @@ class LargeClaims:
             elif known.verdict == Verdict.BAD:
                 actions += self._against(claim_id, known, game, view)
         return [*actions, *self._fees()]
+
+    @property
+    def unchecked(self) -> int:
+        """How many open claims can't be checked, or not be acted against."""
+        return unchecked(self._open.values())
 
     # ---- which claims
 

@@ -18,6 +18,7 @@ from headrace.daemon.games import GameBook
 from headrace.daemon.loop import Stop
 from headrace.graph.model import Model
 from headrace.graph.tensors import input_bytes
+from headrace.ops.observer import Observer
 from headrace.store.blobs import BlobStore
 from headrace.store.board import Board
 from headrace.terms import eip712
@@ -102,6 +103,7 @@ class FakeChain:
         self.vault = self
         self.outbox = self
         self.rpc = self
+        self.observer = Observer()
         self.home = folder / "home"
         self.fault_proof = FakeContract(VERIFIER)
         self.provider = Provider(

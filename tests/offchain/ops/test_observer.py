@@ -7,14 +7,16 @@ import pytest
 from headrace.chain.abi import Log
 from headrace.chain.contracts import JobEscrow
 from headrace.chain.follower import Counters, Step
+from headrace.chain.graph_rules import GraphProof
 from headrace.chain.outbox_rows import Tx
 from headrace.chain.rpc import Header, NodeError, Rpc, Throttled
+from headrace.chain.rules import FaultProof
 from headrace.daemon.actions import Action, Performed
 from headrace.errors import Rejected, RetryLater, Unreachable
 from headrace.ops.health import LOOP, Health
 from headrace.ops.metrics import Metrics
 from headrace.ops.observed_rpc import ObservedRpc
-from headrace.ops.observer import Observer
+from headrace.ops.observer import Observer, event_names
 
 
 class Clock:
@@ -276,3 +278,16 @@ def test_what_no_offer_fits_is_shown_by_filter(observer: Observer):
     assert value(observer, "jobs_unmatched") == 0
     assert value(observer, "offers_dropped", filter="price") is None
     assert value(observer, "offers_dropped", filter="region") == 1
+
+
+def test_claims_that_nobody_checks_are_shown(observer: Observer):
+    observer.watching(2)
+    assert value(observer, "claims_unchecked") == 2
+    observer.watching(0)
+    assert value(observer, "claims_unchecked") == 0
+
+
+def test_the_events_of_every_verifier_have_names():
+    for contract in (JobEscrow, FaultProof, GraphProof):
+        for event in contract.abi().events.values():
+            assert event_names()[event.topic] == event.name

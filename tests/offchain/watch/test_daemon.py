@@ -321,6 +321,8 @@ def test_a_demand_that_can_not_be_paid_says_so_once(
     assert not post.world.moves
     said = [entry for entry in caplog.records if words in str(getattr(entry, "why", ""))]
     assert len(said) == 1
+    registry = post.world.observer.metrics.registry
+    assert registry.get_sample_value("headrace_claims_unchecked") == 1
     post.world.account = replace(good, free=FEE)
     post.tick()
     assert names(post) == ["demand_trace"]
