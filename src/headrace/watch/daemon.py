@@ -239,6 +239,7 @@ class WatchDaemon:
             why = f"{self._context.address} has to {' and '.join(lacks)} first"
             self._say(known, "can't demand the trace", why)
             return None
+        known.said.clear()
         return self._action("demand", claim_id, known, "demand_trace")
 
     def _action(

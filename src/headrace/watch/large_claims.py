@@ -298,6 +298,8 @@ class LargeClaims:
         if lacks:
             why = f"{self._context.address} has to {' and '.join(lacks)} first"
             self._say(known, "can't demand the data", why)
+        else:
+            known.said.clear()
         return not lacks
 
     def _action(

@@ -326,6 +326,7 @@ def test_a_demand_that_can_not_be_paid_says_so_once(
     post.world.account = replace(good, free=FEE)
     post.tick()
     assert names(post) == ["demand_trace"]
+    assert registry.get_sample_value("headrace_claims_unchecked") == 0
 
 
 def test_the_demands_last_second(post: Post):
