@@ -28,7 +28,7 @@ from headrace.graph2.numpy_backend import Plan
 
 LENGTH = 32
 SENTENCES = 8
-_TURNS = 15
+_TURNS = 41
 _SHORT_TURNS = 25
 
 Array = npt.NDArray[Any]
