@@ -4,16 +4,11 @@ As with jobs, the fold is pure and a reorganisation refolds what it touched. The
 is always what the contract says (`dispute_of`, `outcome`); this is where to look.
 """
 
-import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from headrace.chain.abi import BadAnswer, Event, Log
-from headrace.chain.db import ChainDb
-from headrace.chain.follower import Step
+from headrace.chain.abi import Abi, Event
 from headrace.chain.rules import FaultProof
-
-log = logging.getLogger(__name__)
+from headrace.daemon.claim_book import ClaimBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,73 +40,40 @@ class Case:
         return self.due != 0 and not self.is_settled
 
 
-@dataclass(slots=True)
-class DisputeBook:
-    """All disputed claims by id; `unsettled` are those with a fee that has not been sent on."""
+class DisputeBook(ClaimBook[Case]):
+    """All disputed claims by id."""
 
-    cases: dict[bytes, Case] = field(default_factory=dict)
-    unsettled: set[bytes] = field(default_factory=set)
-    unread: int = 0
+    __slots__ = ()
 
-    @classmethod
-    def load(cls, db: ChainDb, fault_proof: str) -> "DisputeBook":
-        """The book over everything in `db` that the contract at `fault_proof` has logged."""
-        book = cls()
-        book.fold(db.logs(fault_proof))
-        return book
+    @property
+    def cases(self) -> dict[bytes, Case]:
+        """The cases by claim."""
+        return self.claims
 
-    def follow(self, step: Step, db: ChainDb, fault_proof: str) -> set[bytes]:
-        """Take in what a step of the follower changed; returns the claims it touched."""
-        removed = {
-            entry.topics[1]
-            for entry in step.removed
-            if entry.address == fault_proof and len(entry.topics) > 1
-        }
-        for claim_id in removed:
-            self.cases.pop(claim_id, None)
-            self.unsettled.discard(claim_id)
-        if removed:
-            self.fold(entry for entry in db.logs_about(removed) if entry.address == fault_proof)
-        return removed | self.fold(entry for entry in step.added if entry.address == fault_proof)
+    def _abi(self) -> Abi:
+        return FaultProof.abi()
 
-    def fold(self, logs: Iterable[Log]) -> set[bytes]:
-        """Take in logs of FaultProof in the chain's order; returns the claims they touch."""
-        abi = FaultProof.abi()
-        touched = set()
-        for entry in logs:
-            try:
-                event = abi.event(entry)
-            except BadAnswer as error:
-                self.unread += 1
-                log.error("event left out", extra={"block": entry.block_number, "why": repr(error)})
-                continue
-            if event is not None and "claim_id" in event.args:
-                touched.add(self.apply(event))
-        return touched
+    def _begun(self, claim_id: bytes) -> Case:
+        return Case(claim_id)
 
-    def apply(self, event: Event) -> bytes:
-        """Take in one event about a claim; returns the claim's id."""
-        claim_id = bytes(event.args["claim_id"])
-        case = self.cases.get(claim_id, Case(claim_id))
+    def _owes(self, known: Case) -> bool:
+        return known.has_fee
+
+    def _moved(self, known: Case, event: Event) -> Case:
         args, entry = event.args, event.log
         if event.name == "TraceDemanded":
-            case = replace(
-                case, demander=args["demander"], due=args["due"], demanded_in=entry.tx_hash
+            known = replace(
+                known, demander=args["demander"], due=args["due"], demanded_in=entry.tx_hash
             )
         elif event.name == "TracePublished":
-            case = replace(
-                case,
+            known = replace(
+                known,
                 publisher=args["publisher"],
                 published_in=entry.tx_hash,
                 published_at=entry.timestamp,
             )
         elif event.name == "FaultProven":
-            case = replace(case, refuter=args["refuter"])
+            known = replace(known, refuter=args["refuter"])
         elif event.name == "DemandSettled":
-            case = replace(case, is_settled=True)
-        self.cases[claim_id] = case
-        if case.has_fee:
-            self.unsettled.add(claim_id)
-        else:
-            self.unsettled.discard(claim_id)
-        return claim_id
+            known = replace(known, is_settled=True)
+        return known

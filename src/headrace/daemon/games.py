@@ -4,16 +4,11 @@ As with disputes, the fold is pure and a reorganisation refolds what it touched.
 events themselves, so whoever follows the chain has every byte that was forced out.
 """
 
-import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from headrace.chain.abi import BadAnswer, Event, Log
-from headrace.chain.db import ChainDb
-from headrace.chain.follower import Step
+from headrace.chain.abi import Abi, Event
 from headrace.chain.graph_rules import CaseRef, GraphProof, Node
-
-log = logging.getLogger(__name__)
+from headrace.daemon.claim_book import ClaimBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,60 +66,27 @@ class Game:
         return next((state for state in self.nodes if state.node == node), None)
 
 
-@dataclass(slots=True)
-class GameBook:
-    """All games by claim; `unsettled` are the claims with fees that have not been sent on."""
+class GameBook(ClaimBook[Game]):
+    """All games by claim."""
 
-    games: dict[bytes, Game] = field(default_factory=dict)
-    unsettled: set[bytes] = field(default_factory=set)
-    unread: int = 0
+    __slots__ = ()
 
-    @classmethod
-    def load(cls, db: ChainDb, graph_proof: str) -> "GameBook":
-        """The book over everything in `db` that the contract at `graph_proof` has logged."""
-        book = cls()
-        book.fold(db.logs(graph_proof))
-        return book
+    @property
+    def games(self) -> dict[bytes, Game]:
+        """The games by claim."""
+        return self.claims
 
-    def follow(self, step: Step, db: ChainDb, graph_proof: str) -> set[bytes]:
-        """Take in what a step of the follower changed; returns the claims it touched."""
-        removed = {
-            entry.topics[1]
-            for entry in step.removed
-            if entry.address == graph_proof and len(entry.topics) > 1
-        }
-        for claim_id in removed:
-            self.games.pop(claim_id, None)
-            self.unsettled.discard(claim_id)
-        if removed:
-            self.fold(entry for entry in db.logs_about(removed) if entry.address == graph_proof)
-        return removed | self.fold(entry for entry in step.added if entry.address == graph_proof)
+    def _abi(self) -> Abi:
+        return GraphProof.abi()
 
-    def fold(self, logs: Iterable[Log]) -> set[bytes]:
-        """Take in logs of GraphProof in the chain's order; returns the claims they touch."""
-        abi = GraphProof.abi()
-        touched = set()
-        for entry in logs:
-            try:
-                event = abi.event(entry)
-            except BadAnswer as error:
-                self.unread += 1
-                log.error("event left out", extra={"block": entry.block_number, "why": repr(error)})
-                continue
-            if event is not None and "claim_id" in event.args:
-                touched.add(self.apply(event))
-        return touched
+    def _begun(self, claim_id: bytes) -> Game:
+        return Game(claim_id)
 
-    def apply(self, event: Event) -> bytes:
-        """Take in one event about a claim; returns the claim's id."""
-        claim_id = bytes(event.args["claim_id"])
-        game = _moved(self.games.get(claim_id, Game(claim_id)), event)
-        self.games[claim_id] = game
-        if game.has_fees:
-            self.unsettled.add(claim_id)
-        else:
-            self.unsettled.discard(claim_id)
-        return claim_id
+    def _moved(self, known: Game, event: Event) -> Game:
+        return _moved(known, event)
+
+    def _owes(self, known: Game) -> bool:
+        return known.has_fees
 
 
 def place_name(node: Node) -> str:

@@ -27,7 +27,8 @@ from headrace.terms.words import Record
 VOID_GRACE = 2 * 86_400
 # The most claims that one transaction makes final.
 MAX_BATCH = 32
-# What a tip costs its keeper in gas, rounded up from `make gas`: the match, and the payment later.
+# What a tip costs its keeper in gas, above what `make gas` prints for the match and for the payment
+# later: other terms and other tokens may be dearer.
 MATCH_GAS = 160_000
 FINALISE_GAS = 80_000
 _ETHER = 10**18

@@ -78,7 +78,6 @@ class NodeDaemon:
         self._said: dict[AttemptKey, str] = {}
         self._traces: dict[bytes, AnyTrace] = {}
         self._has_begun = False
-        self._has_drained = False
         self._pruned_at = 0
 
     def tick(self) -> None:
@@ -392,8 +391,8 @@ class NodeDaemon:
 
     def _drain(self, provider: Provider) -> list[Action]:
         self._asks.take_down()
-        if provider.is_available and not self._has_drained:
-            self._has_drained = True
+        # Until it is so on chain: a move that is put off is not asked for again by itself.
+        if provider.is_available:
             me = self._config.provider
             return [Action("drain", "ProviderRegistry", "set_available", (me, False))]
         if not self._mine and not any(tx.is_pending for tx in self._context.outbox.unsettled()):

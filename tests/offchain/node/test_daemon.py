@@ -457,6 +457,25 @@ def test_draining_offers_nothing_and_finishes_what_runs(stage: Theatre):
     assert not stage.record.is_draining
 
 
+def test_a_drain_that_is_put_off_is_asked_for_again(
+    stage: Theatre, monkeypatch: pytest.MonkeyPatch
+):
+    stage.tick()
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.world, "set_available", lambda *_: "the fee is over the cap")
+        stage.record.set_draining(True)
+        stage.world.later()
+        stage.tick()
+        assert not stage.world.done("set_available")
+        assert not stage.world.stop.is_set
+    stage.world.later()
+    stage.tick()
+    assert stage.world.done("set_available") == [(OWNER, False)]
+    stage.world.later()
+    stage.tick()
+    assert stage.world.stop.is_set
+
+
 def test_a_crash_while_draining_drains_on(stage: Theatre):
     job = claimed(stage)
     stage.record.set_draining(True)
