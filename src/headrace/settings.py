@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     standby: bool = False
     # Blocks after which a transaction is taken for final.
     confirmations: int = Field(default=2, ge=0, le=512)
+    # Days of chain time for which the outbox keeps what is final, for people who ask about it.
+    outbox_keep_days: int = Field(default=30, ge=2, le=3_650)
     # Seconds between two looks at the chain.
     poll_seconds: float = Field(default=0.25, ge=0.01, le=60)
     # Where metrics and health are served: a port, "auto" for any free one, "0" for nowhere.

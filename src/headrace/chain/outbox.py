@@ -28,6 +28,9 @@ from headrace.chain.outbox_tables import bind, migrate
 from headrace.chain.sql import Database, SqliteDatabase
 from headrace.errors import RetryLater, UsageError
 
+# Rows that one `prune` lets go of at most: whoever else wants the book waits for so many only.
+PRUNE_AT_ONCE = 500
+
 
 class Deferred(RetryLater):
     """Nothing was signed, by a rule of our own: decide again at the next block."""
@@ -243,6 +246,31 @@ class Outbox:
                 *(state, tx_id),
             )
         return self.get(tx_id)
+
+    def prune(self, day: int, *, keep_days: int) -> int:
+        """
+        Let go of what has been final for more than `keep_days` whole days of chain time, the
+        longest first; returns how many rows went: at PRUNE_AT_ONCE there may be more. `day` is the
+        chain's. Nothing that can still change goes, nor anything that a question about today (a
+        budget, an action, a nonce) is answered from.
+        """
+        with self._db.transaction():
+            # A day that lies ahead was an error of some node's clock: it is counted from now on.
+            self._db.run(
+                "UPDATE tx SET final_day = ? "
+                "WHERE is_final = 1 AND (final_day IS NULL OR final_day > ?)",
+                *(day, day),
+            )
+            # The last row stays, so that SQLite gives no id a second time.
+            found = self._db.rows(
+                "SELECT id FROM tx WHERE is_final = 1 AND final_day < ? "
+                "AND id < (SELECT max(id) FROM tx) ORDER BY final_day, id LIMIT ?",
+                *(day - keep_days, PRUNE_AT_ONCE),
+            )
+            for row in found:
+                self._db.run("DELETE FROM attempt WHERE tx = ?", row[0])
+                self._db.run("DELETE FROM tx WHERE id = ?", row[0])
+        return len(found)
 
     # ---- the latch
 

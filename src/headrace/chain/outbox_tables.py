@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from headrace.chain.sql import Database
 from headrace.errors import UsageError
 
-SCHEMA = 2
+SCHEMA = 3
 _FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tx (
@@ -42,6 +42,12 @@ CREATE INDEX unfinished ON tx (nonce) WHERE is_final = 0;
 CREATE INDEX tx_by_action ON tx (action, id);
 CREATE INDEX fees_by_day ON tx (fee_day)
 """
+# From version 2: what is final for long is let go of. What was final before ages from now on.
+_THIRD = """
+ALTER TABLE tx ADD COLUMN final_day BIGINT;
+CREATE INDEX final_by_day ON tx (final_day) WHERE is_final = 1
+"""
+_SCRIPTS = (_FIRST, _SECOND, _THIRD)
 
 
 def migrate(db: Database) -> None:
@@ -60,10 +66,9 @@ def migrate(db: Database) -> None:
     with db.transaction():
         # Another process may have been faster.
         found = _version(db)
-        if found < 1:
-            _run(db, _FIRST)
+        for script in _SCRIPTS[found:]:
+            _run(db, script)
         if found < SCHEMA:
-            _run(db, _SECOND)
             db.run(
                 "INSERT INTO meta (key, value) VALUES ('schema', ?) "
                 "ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -18,12 +18,12 @@ from headrace.chain.contract import Contract
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Token, Vault
 from headrace.chain.db import ChainDb
 from headrace.chain.endpoints import connect
-from headrace.chain.fees import Fees
+from headrace.chain.fees import SECONDS_PER_DAY, Fees
 from headrace.chain.follower import Follower
 from headrace.chain.graph_rules import GraphModels, GraphProof
 from headrace.chain.jobs import JobBook
 from headrace.chain.manifest import Deployment
-from headrace.chain.outbox import Outbox
+from headrace.chain.outbox import PRUNE_AT_ONCE, Outbox
 from headrace.chain.postgres import PostgresTables
 from headrace.chain.rpc import Header, Rpc
 from headrace.chain.rules import FaultProof, MatchRules
@@ -46,6 +46,9 @@ from headrace.store.board import Board
 from headrace.terms.eip712 import Domain
 
 log = logging.getLogger(__name__)
+
+# Seconds of chain time between two looks for what the outbox may let go of.
+_PRUNE_EVERY = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,7 @@ class Context:
     is_supported: bool = True
     performer: Performer = field(init=False)
     _seen: bytes = b""
+    _pruned_at: int = -_PRUNE_EVERY
     # Touched, and not yet in a view.
     _touched_jobs: set[bytes] = field(init=False)
     _touched_claims: set[bytes] = field(init=False)
@@ -176,6 +180,7 @@ class Context:
                 break
         if step.is_caught_up:
             self.observer.at_head(step.head.timestamp)
+            self._prune(step.head.timestamp)
         is_new = step.head.hash != self._seen
         view = View(
             step.head, frozenset(self._touched_jobs), frozenset(self._touched_claims), is_new
@@ -184,6 +189,17 @@ class Context:
         self._touched_jobs.clear()
         self._touched_claims.clear()
         return view
+
+    def _prune(self, now: int) -> None:
+        """Let go of what is long final, a bounded piece a round, until there is none."""
+        if 0 <= now - self._pruned_at < _PRUNE_EVERY:
+            return
+        keep_days = self.settings.outbox_keep_days
+        gone = self.outbox.prune(now // SECONDS_PER_DAY, keep_days=keep_days)
+        if gone:
+            log.info("outbox pruned", extra={"rows": gone})
+        if gone < PRUNE_AT_ONCE:
+            self._pruned_at = now
 
     def perform(
         self,

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.chain import outbox_tables
 from headrace.chain.outbox import Deferred, Outbox
 from headrace.chain.outbox_rows import Attempt, Draft, Limits
 from headrace.chain.outbox_tables import SCHEMA
@@ -30,7 +31,9 @@ def draft(action: str, *, gas: int = 100, is_safety: bool = False, value: int = 
 
 
 def signed(nonce: int, max_fee: int = 10, salt: int = 0) -> Attempt:
-    return Attempt(bytes([nonce, max_fee, salt]) * 8, b"raw", max_fee, 1, False, 5)
+    return Attempt(
+        bytes([nonce % 256, nonce >> 8, max_fee, salt]) * 8, b"raw", max_fee, 1, False, 5
+    )
 
 
 def add(box: Outbox, action: str, chain_nonce: int = 0, **options: object):
@@ -244,12 +247,12 @@ def test_a_book_of_the_first_version_goes_on_and_is_copied_first(tmp_path):
     assert len(open_box(tmp_path).unfinished()) == 2
 
 
-def test_a_migration_that_is_cut_short_leaves_the_book_as_it_was(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_migration_that_is_cut_short_leaves_the_book_as_it_was(tmp_path, monkeypatch, step):
     first_version(tmp_path / "outbox.db")
-    from headrace.chain import outbox_tables
-
-    broken = outbox_tables._SECOND.replace("CREATE INDEX fees_by_day", "CREATE NONSENSE")
-    monkeypatch.setattr(outbox_tables, "_SECOND", broken)
+    scripts = list(outbox_tables._SCRIPTS)
+    scripts[step] += "; CREATE NONSENSE"
+    monkeypatch.setattr(outbox_tables, "_SCRIPTS", tuple(scripts))
     with pytest.raises(Exception, match="NONSENSE"):
         open_box(tmp_path)
     monkeypatch.undo()

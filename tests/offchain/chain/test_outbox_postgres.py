@@ -61,6 +61,20 @@ def test_a_book_there_is_the_same_as_a_file(url, identity):
     again.close()
 
 
+def test_what_is_long_final_goes_here_too(url, identity):
+    box = open_shared(url, **identity)
+    tx = add(box, "a")[0]
+    box.settle(tx.id, "done", mined=(3, b"\x03" * 32, b"a"), is_final=True, fee=9, fee_day=4)
+    after = add(box, "b")[0]
+    assert box.prune(4, keep_days=2) == 0
+    assert box.prune(6, keep_days=2) == 0
+    assert box.prune(7, keep_days=2) == 1
+    assert (box.of_action("a"), box.attempts(tx.id)) == (None, [])
+    assert [(t.id, t.nonce) for t in box.unfinished()] == [(after.id, after.nonce)]
+    assert len(box.attempts(after.id)) == 1
+    box.close()
+
+
 def test_a_second_process_is_refused_and_a_standby_waits(url, identity):
     first = open_shared(url, **identity)
     with pytest.raises(UsageError, match="sends with this key already"):

@@ -5,10 +5,10 @@ import logging
 import pytest
 
 from headrace.chain.fees import GWEI, Fees, Kind
-from headrace.chain.outbox import Deferred
+from headrace.chain.outbox import Deferred, ForeignNonce
 from headrace.chain.sender import MAX_PENDING, Sender
 from headrace.errors import Rejected
-from tests.offchain.chain.till import OTHER, Bench
+from tests.offchain.chain.till import CHAIN_ID, OTHER, Bench
 from tests.task_list import Office
 
 ORDINARY = Kind(gas_ceiling=1_000_000)
@@ -296,3 +296,56 @@ def test_a_node_that_finds_it_too_cheap_gets_a_better_offer_at_the_next_block(be
     bench.anvil.rpc("anvil_setBlockGasLimit", hex(30_000_000))
     assert bench.sender._outbox.get(tx.id).is_success
     assert bench.balance == 5
+
+
+def lived_through(bench: Bench, *, is_pruned: bool) -> tuple[list[str], str | None]:
+    """
+    A transaction becomes final, others follow, its block is rewritten after all, and the pool has
+    lost it; a stranger's program takes a nonce of what is sent next.
+    """
+    sender = bench.start(fees=policy(), is_unattended=True, confirmations=1)
+    outbox = sender._outbox
+    bench.mine()
+    start = bench.rpc.head().number
+    sender.send("old", bench.token.drip(1))
+    sender.send("last", bench.token.drip(1))
+    for _ in range(3):
+        bench.mine()
+        sender.settle()
+    assert outbox.unfinished() == []
+    if is_pruned:
+        outbox.prune(1, keep_days=2)
+        assert outbox.prune(9, keep_days=2) == 1
+    before = bench.nonce
+    take_out(bench, bench.rpc.head().number - start)
+    assert bench.nonce < before
+    tx = sender.submit("next", bench.token.drip(1))
+    assert tx.nonce == bench.nonce
+    bench.anvil.rpc("anvil_dropAllTransactions")
+    foreign, _ = bench.key.sign_transaction(
+        {
+            "type": 2,
+            "chainId": CHAIN_ID,
+            "nonce": tx.nonce,
+            "to": OTHER,
+            "data": b"",
+            "value": 1,
+            "gas": 21_000,
+            "maxFeePerGas": 100 * GWEI,
+            "maxPriorityFeePerGas": GWEI,
+        }
+    )
+    bench.anvil.rpc("eth_sendRawTransaction", "0x" + foreign.hex())
+    bench.mine()
+    for _ in range(2):
+        sender.settle()
+    with pytest.raises(ForeignNonce):
+        sender.submit("more", bench.token.drip(1))
+    return [tx.state for tx in outbox.unfinished()], outbox.latched()
+
+
+@pytest.mark.parametrize("is_pruned", [False, True])
+def test_below_what_was_final_a_stranger_still_stops_everything(bench: Bench, is_pruned: bool):
+    states, why = lived_through(bench, is_pruned=is_pruned)
+    assert states == []
+    assert why is not None
