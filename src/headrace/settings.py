@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     lag_seconds: float = Field(default=60.0, gt=0, le=86_400)
     # The largest trace that a watcher computes, in MiB: the check takes several times that memory.
     max_trace_mb: int = Field(default=512, ge=1, le=16_384)
+    # Whether a watcher commits to a fault before it proves it, where the verifier takes that.
+    commit_first: bool = True
     # Balance of the key under which a daemon isn't ready, in gwei.
     reserve_gwei: int = Field(default=1_000_000, ge=0, le=10**15)
     log_level: str = Field(default="INFO", pattern=r"^(?i:debug|info|warning|error)$")

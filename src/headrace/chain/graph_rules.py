@@ -20,6 +20,9 @@ Struct = Any
 FANOUT = 16
 """Children of a node of the game."""
 
+REWARD_BLOCKS = 20
+"""Blocks in which an earlier commitment may be opened after a proof, or after the last one."""
+
 
 @dataclass(frozen=True, slots=True)
 class GraphModelFacts:

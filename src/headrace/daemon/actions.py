@@ -57,9 +57,10 @@ DONE: Mapping[str, frozenset[str]] = MappingProxyType(
         "FaultProof.prove_leaf_form": _CONVICTED,
         "FaultProof.prove_pad_node": _CONVICTED,
         "GraphProof.prove": _NOT_CLAIMED | {"graph: already refuted"},
-        "GraphProof.commit_fault": frozenset(
-            {"graph: too late to commit", "game: already committed"}
-        ),
+        "GraphProof.commit_fault": _NOT_CLAIMED
+        | {"graph: too late to commit", "game: already committed"},
+        "GraphProof.claim_reward": _NOT_CLAIMED
+        | {"graph: reward is paid", "graph: reward is settled", "graph: somebody was earlier"},
         "GraphProof.open": _NOT_CLAIMED
         | _FALLEN
         | {"graph: too late to open", "game: already demanded"},

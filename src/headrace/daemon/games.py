@@ -32,18 +32,29 @@ class NodeState:
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """A commitment to a fault: the `number`th of its claim, from 1 on, and the block it is in."""
+
+    digest: bytes
+    number: int
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
 class Game:
     """
     A claim that somebody has moved against. `refuter` is who convicted it, None while nobody has;
-    until block `open_until` somebody with an earlier commitment may take the reward from it.
+    with commitments about, the first proof is in block `proven_in` (else 0), and until block
+    `open_until` somebody with an earlier commitment may take the reward from `refuter`.
     """
 
     claim_id: bytes
     case: CaseRef | None = None
     nodes: tuple[NodeState, ...] = ()
     refuter: str | None = None
+    proven_in: int = 0
     open_until: int = 0
-    commitments: tuple[bytes, ...] = ()
+    promises: tuple[Promise, ...] = ()
     settled: int = 0
 
     @property
@@ -60,6 +71,10 @@ class Game:
     def has_fees(self) -> bool:
         """Whether fees of demands still have to go where they belong."""
         return self.settled < len(self.nodes)
+
+    def promise_of(self, digest: bytes) -> Promise | None:
+        """The commitment with this digest, whoever sent it; None if there is none."""
+        return next((made for made in self.promises if made.digest == digest), None)
 
     def state_of(self, node: Node) -> NodeState | None:
         """What is known of a node; None if nobody has demanded it."""
@@ -104,11 +119,13 @@ def _moved(game: Game, event: Event) -> Game:
     if event.name in ("NodeAnswered", "LeafAnswered"):
         return replace(game, nodes=tuple(_answered(state, event) for state in game.nodes))
     if event.name == "FaultCommitted":
-        return replace(game, commitments=(*game.commitments, bytes(args["digest"])))
+        made = Promise(bytes(args["digest"]), args["number"], event.log.block_number)
+        return replace(game, promises=(*game.promises, made))
     if event.name == "FaultProven":
         return replace(game, refuter=args["refuter"])
     if event.name == "RewardOpen":
-        return replace(game, open_until=args["open_until"])
+        proven_in = game.proven_in or event.log.block_number
+        return replace(game, proven_in=proven_in, open_until=args["open_until"])
     if event.name == "DemandSettled":
         return replace(game, settled=game.settled + 1)
     return game

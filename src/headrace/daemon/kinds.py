@@ -48,8 +48,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "FaultProof.prove_pad_node": _PROOF,
         # No operator's proof takes more than 5,000,000.
         "GraphProof.prove": _PROOF,
-        "GraphProof.claim_reward": Kind(gas_ceiling=6_000_000),
+        # A proof too: of who had committed to the fault before.
+        "GraphProof.claim_reward": _PROOF,
         "GraphProof.audit": Kind(gas_ceiling=6_000_000),
+        # As urgent as the proof: its nonce is the one before, so it must never be what is stuck.
         "GraphProof.commit_fault": _GAME,
         "GraphProof.open": _GAME,
         "GraphProof.demand": _GAME,

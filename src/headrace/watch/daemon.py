@@ -79,7 +79,9 @@ class WatchDaemon:
         if self._large is not None:
             actions += self._large.moves(view)
         if actions:
-            self._context.perform(actions, view)
+            performed = self._context.perform(actions, view)
+            if self._large is not None:
+                self._large.performed(performed)
         large = 0 if self._large is None else self._large.unchecked
         self._context.observer.watching(large + unchecked(self._open.values()))
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from headrace.chain.contracts import Vault
 from headrace.chain.graph_rules import GraphProof
 from headrace.chain.jobs import Job
-from headrace.chain.views import ClaimRef
-from headrace.daemon.actions import Action
+from headrace.daemon.actions import Action, Performed
 from headrace.daemon.bench import Bench
 from headrace.daemon.context import Context, View
-from headrace.daemon.games import Game, NodeState, place_name
+from headrace.daemon.games import Game
 from headrace.graph2.faults import Fault
 from headrace.terms.words import FaultProofSettings
 from headrace.terms.words import claim_id as claim_id_of
+from headrace.watch import large_moves
 from headrace.watch.checks import Unchecked
 from headrace.watch.decide import Verdict
 from headrace.watch.endings import say_ended, unchecked
@@ -27,7 +27,17 @@ from headrace.watch.large import (
     next_demand,
     overdue,
 )
+from headrace.watch.large_reports import LargeReports
+from headrace.watch.pace import Pace
 from headrace.watch.record import WatchRecord
+from headrace.watch.rewards import (
+    Standing,
+    Step,
+    can_claim,
+    carries_out,
+    is_falling,
+    next_step,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +46,24 @@ PLACES = 1
 # Seconds of chain time after which a check that came to nothing is tried again: doubling.
 _FIRST_LAPSE = 1
 _LONGEST_LAPSE = 30
+# Gas of a commitment and of a proof after it, rounded up: who can't pay both proves at once.
+_BOTH_GAS = 150_000 + 600_000
 
 
 @dataclass(slots=True)
 class _Open:
     """
-    What is known of an open claim. `report` is kept of wrong ones; `fault` once a proof is at hand;
-    `looked_at` is how much of the game the last look knew.
+    What is known of an open claim. `fault` is set once a proof is at hand; `levels` are its model's
+    once it is known to be wrong; `looked_at` is how much of the game the last look knew.
+    `is_put_off`: the commitment to its fault couldn't be sent; `is_refused`: the proof with it.
     """
 
     job: Job
     verdict: Verdict = Verdict.UNKNOWN
-    report: LargeReport | None = None
+    levels: int = 0
     fault: Fault | None = None
+    is_put_off: bool = False
+    is_refused: bool = False
     demand: Demand | None = None
     looked_at: int = -1
     look_at: int = 0
@@ -67,16 +82,21 @@ class LargeClaims:
         *,
         demand_fee: int,
         max_trace: int,
+        commits_first: bool = True,
     ) -> None:
         """
         `demand_fee` is the verifier's, for a node, in token units; `max_trace` the bytes of the
-        largest trace that is computed.
+        largest trace that is computed, and of all that are kept. `commits_first`: faults are
+        committed to before they are proven.
         """
         self._context = context
         self._record = record
         self._verifier = verifier
         self._fee = demand_fee
         self._checker = LargeChecker(context.store, max_trace=max_trace)
+        self._commits_first = commits_first
+        self._pace = Pace(context.rpc)
+        self._reports = LargeReports(max_trace)
         self._bench: Bench[bytes, LargeReport] = Bench(PLACES)
         self._open: dict[bytes, _Open] = {}
 
@@ -87,15 +107,20 @@ class LargeClaims:
         actions: list[Action] = []
         for claim_id in sorted(self._open, key=lambda id_: self._open[id_].job.claimed_at):
             known = self._open[claim_id]
-            game = self._context.games.games.get(claim_id)
-            if game is not None and game.refuter is not None:
-                continue
-            if known.verdict == Verdict.UNKNOWN:
-                self._examine(claim_id, known, game, view.now)
-                actions += self._called_out(known, game, view.now)
-            elif known.verdict == Verdict.BAD:
-                actions += self._against(claim_id, known, game, view)
+            actions += self._about(claim_id, known, view)
         return [*actions, *self._fees()]
+
+    def performed(self, performed: Performed) -> None:
+        """What became of the moves: no commitment may hold a proof up."""
+        refused = {*performed.refused, *performed.held}
+        for claim_id, known in self._open.items():
+            if known.fault is None or known.is_put_off:
+                continue
+            key = large_moves.commit_key(claim_id, self._commitment(claim_id, known.fault))
+            if key in refused or key in performed.deferred:
+                known.is_put_off = True
+                log.info("proves without a commitment", extra={"job": known.job.id})
+            known.is_refused |= large_moves.key_of("reward", claim_id) in refused
 
     @property
     def unchecked(self) -> int:
@@ -125,6 +150,7 @@ class LargeClaims:
                 known = self._begin(job.claim_id, job)
             self._open[job.claim_id] = known
         for claim_id, known in before.items():
+            self._reports.drop(claim_id)
             say_ended(
                 claim_id,
                 known.job,
@@ -142,14 +168,14 @@ class LargeClaims:
 
     # ---- checks
 
-    def _examine(self, claim_id: bytes, known: _Open, game: Game | None, now: int) -> None:
+    def _examine(self, claim_id: bytes, known: _Open, now: int) -> None:
         commitment, terms = known.job.commitment, known.job.terms
-        # The game may be far below the first level when this process sees it for the first time.
-        if commitment is None or now < known.look_at or now > self._edge(known, game):
+        if commitment is None or now < known.look_at:
             return
+        is_bad = known.verdict == Verdict.BAD
 
         def work(commitment: bytes = commitment) -> LargeReport:
-            return self._checker.check(terms, commitment)
+            return self._checker.check(terms, commitment, has_second=is_bad)
 
         if self._bench.start(claim_id, work):
             known.look_at = now + known.lapse
@@ -168,7 +194,9 @@ class LargeClaims:
             self._record.keep_answer(terms.program, terms.input_id, terms.units, report.right_root)
             self._judge(done.key, known, Verdict.GOOD if report.is_good else Verdict.BAD)
             if not report.is_good:
-                known.report = report
+                known.levels = report.right.model.levels
+                known.look_at, known.lapse = 0, _FIRST_LAPSE
+                self._reports.put(done.key, report)
                 self._found(done.key, known, report.fault)
 
     def _judge(self, claim_id: bytes, known: _Open, verdict: Verdict) -> None:
@@ -184,6 +212,8 @@ class LargeClaims:
         if fault is None or known.fault is not None:
             return
         known.fault = fault
+        # The proof is all that is still needed.
+        self._reports.drop(claim_id)
         log.warning(
             "fault found",
             extra={
@@ -200,26 +230,108 @@ class LargeClaims:
 
     # ---- on chain
 
+    def _about(self, claim_id: bytes, known: _Open, view: View) -> list[Action]:
+        """What is to be done about a claim, whose check may not be done."""
+        game = self._context.games.games.get(claim_id)
+        if game is not None and is_falling(game):
+            return self._falling(claim_id, known, game, view)
+        if known.verdict == Verdict.UNKNOWN:
+            # The game may be far below the first level when this process sees it first.
+            if view.now <= self._edge(known, game) or (game is not None and game.promises):
+                self._examine(claim_id, known, view.now)
+            return self._called_out(known, game, view.now)
+        return self._against(claim_id, known, game, view) if known.verdict == Verdict.BAD else []
+
+    def _falling(self, claim_id: bytes, known: _Open, game: Game, view: View) -> list[Action]:
+        """The claim is proven wrong: see that the reward goes to whoever had found it first."""
+        if carries_out(game, self._context.address, view.block):
+            return _some(large_moves.carry_out(claim_id, known.job))
+        if not can_claim(game, view.block):
+            return []
+        if known.verdict == Verdict.UNKNOWN:
+            self._examine(claim_id, known, view.now)
+        if known.verdict != Verdict.BAD:
+            return []
+        return self._convict(claim_id, known, game, view)
+
     def _against(
         self, claim_id: bytes, known: _Open, game: Game | None, view: View
     ) -> list[Action]:
         """What convicts a wrong claim: silence that is due, a proof, or the next demand."""
         if game is not None and (late := overdue(game, view.now)) is not None:
-            return self._silence(known, game, late)
-        if view.now > self._edge(known, game):
+            return _some(large_moves.silence(known.job, game, late))
+        is_late = view.now > self._edge(known, game)
+        if is_late and (game is None or not game.promises):
             return []
-        if known.fault is None:
-            self._look(claim_id, known, game)
-        if known.fault is not None:
-            return self._prove(claim_id, known, known.fault)
-        return self._demand(claim_id, known, game, view)
+        if (found := self._convict(claim_id, known, game, view)) or known.fault is not None:
+            return found
+        if is_late or known.demand is None or not self._can_pay(known, view):
+            return []
+        return _some(large_moves.demand(claim_id, known.job, known.demand, game))
 
-    def _look(self, claim_id: bytes, known: _Open, game: Game | None) -> None:
+    def _convict(
+        self, claim_id: bytes, known: _Open, game: Game | None, view: View
+    ) -> list[Action]:
+        """The next move with the fault, if it is known."""
+        if known.fault is None:
+            self._look(claim_id, known, game, view.now)
+        fault, job = known.fault, known.job
+        if fault is None:
+            return []
+        commitment = self._commitment(claim_id, fault)
+        standing = self._standing(known, commitment, game, view)
+        step = next_step(standing)
+        if step == Step.COMMIT:
+            return _some(large_moves.commit(claim_id, job, commitment))
+        if step == Step.PROVE:
+            return _some(large_moves.prove(claim_id, job, fault))
+        if step == Step.CLAIM and standing.own is not None:
+            own, proven_in = standing.own, standing.proven_in
+            return _some(large_moves.claim_reward(claim_id, job, fault, commitment, own, proven_in))
+        return []
+
+    def _standing(
+        self, known: _Open, commitment: large_moves.Commitment, game: Game | None, view: View
+    ) -> Standing:
+        settings = FaultProofSettings.unpack(known.job.terms.settings)
+        game = game or Game(b"")
+        own = game.promise_of(commitment.digest)
+        is_committing = self._commits_first and not known.is_put_off
+        return Standing(
+            block=view.block,
+            now=view.now,
+            edge=self._edge(known, game),
+            end=known.job.claimed_at + settings.delay_over(known.levels),
+            pace=self._pace.at(view.head),
+            promises=game.promises,
+            own=own,
+            may_commit=is_committing and (own is not None or self._can_pay_both(view)),
+            is_refused=known.is_refused,
+            proven_in=game.proven_in,
+            open_until=game.open_until,
+            holds=game.refuter == self._context.address,
+        )
+
+    def _commitment(self, claim_id: bytes, fault: Fault) -> large_moves.Commitment:
+        return large_moves.Commitment(self._record, claim_id, fault, self._context.address)
+
+    def _can_pay_both(self, view: View) -> bool:
+        """Whether a commitment leaves enough for the proof, if the base fee doubles."""
+        return (
+            self._context.rpc.balance(self._context.address) >= 2 * view.head.base_fee * _BOTH_GAS
+        )
+
+    def _look(self, claim_id: bytes, known: _Open, game: Game | None, now: int) -> None:
         """See what the game's answers have laid open, if there are new ones since the last look."""
         told = 0 if game is None else sum(not state.is_open for state in game.nodes)
         demanded = 0 if game is None else len(game.nodes)
-        commitment, report = known.job.commitment, known.report
-        if told + demanded == known.looked_at or report is None or commitment is None:
+        commitment = known.job.commitment
+        if told + demanded == known.looked_at or commitment is None:
+            return
+        report = self._reports.get(claim_id)
+        if report is None:
+            # Its trace had to go for others.
+            self._examine(claim_id, known, now)
             return
         known.looked_at = told + demanded
         knowledge = learned(report.right, commitment, game)
@@ -227,66 +339,17 @@ class LargeClaims:
         known.demand = None if known.fault is not None else next_demand(knowledge, game)
 
     def _edge(self, known: _Open, game: Game | None) -> int:
-        """The last second of a proof."""
+        """The last second of a proof, commitments left aside."""
         depth = 0 if game is None or not game.nodes else game.depth
         settings = FaultProofSettings.unpack(known.job.terms.settings)
         return known.job.claimed_at + settings.delay_over(depth)
-
-    def _prove(self, claim_id: bytes, known: _Open, fault: Fault) -> list[Action]:
-        note = f"operator {fault.op_index} row {fault.row} column {fault.column}"
-        return self._action(
-            f"prove:{claim_id.hex()}", known, fault.function, *fault.arguments, note=note
-        )
-
-    def _demand(self, claim_id: bytes, known: _Open, game: Game | None, view: View) -> list[Action]:
-        demand = known.demand
-        if demand is None or not self._can_pay(known, view):
-            return []
-        key = f"demand:{claim_id.hex()}:{place_name(demand.node)}"
-        if demand.parent is None:
-            args = (demand.operator, list(demand.operator_proof))
-            return self._action(key, known, "open", *args, note="the commitment's children")
-        if game is None or game.case is None:
-            return []
-        return [
-            Action(
-                key=key,
-                contract=GraphProof.ARTIFACT,
-                function="demand",
-                args=(
-                    game.case,
-                    demand.parent,
-                    demand.index,
-                    demand.node.node_hash,
-                    list(demand.siblings),
-                    demand.operator,
-                    list(demand.operator_proof),
-                ),
-                note=f"level {demand.node.level}, operator {demand.node.operator}",
-                ground=known.job.commitment,
-            )
-        ]
 
     def _called_out(self, known: _Open, game: Game | None, now: int) -> list[Action]:
         """Silence of an own demand that is overdue: who has forgotten the claim needs no check."""
         late = None if game is None else overdue(game, now)
         if game is None or late is None or late.demander != self._context.address:
             return []
-        return self._silence(known, game, late)
-
-    def _silence(self, known: _Open, game: Game, late: NodeState) -> list[Action]:
-        if game.case is None or known.job.record is None:
-            return []
-        return [
-            Action(
-                key=f"silence:{game.claim_id.hex()}",
-                contract=GraphProof.ARTIFACT,
-                function="silence",
-                args=(game.case, late.node, known.job.record),
-                note=f"level {late.node.level}, operator {late.node.operator}",
-                ground=known.job.commitment,
-            )
-        ]
+        return _some(large_moves.silence(known.job, game, late))
 
     def _can_pay(self, known: _Open, view: View) -> bool:
         account = self._context.vault.account_of(self._context.address, view.block)
@@ -302,24 +365,6 @@ class LargeClaims:
             known.said.clear()
         return not lacks
 
-    def _action(
-        self, key: str, known: _Open, function: str, *args: object, note: str = ""
-    ) -> list[Action]:
-        job = known.job
-        if job.record is None or job.commitment is None:
-            return []
-        claim = ClaimRef(job.terms, job.record, job.commitment)
-        return [
-            Action(
-                key=key,
-                contract=GraphProof.ARTIFACT,
-                function=function,
-                args=(claim, *args),
-                note=note,
-                ground=(job.commitment, job.record),
-            )
-        ]
-
     def _fees(self) -> list[Action]:
         """Have the fees of own demands sent on, once their claims have ended."""
         actions = []
@@ -333,31 +378,18 @@ class LargeClaims:
                 provider = attempt.record.provider
                 if claim_id_of(job_id, number, provider) == claim_id:
                     actions += [
-                        self._settle(job_id, number, provider, claim_id, state)
+                        large_moves.settle(job_id, number, provider, claim_id, state)
                         for state in game.nodes
                         if state.demander == self._context.address
                     ]
                     break
         return actions
 
-    def _settle(
-        self, job_id: bytes, number: int, provider: str, claim_id: bytes, state: NodeState
-    ) -> Action:
-        return Action(
-            key=f"settle:{claim_id.hex()}:{place_name(state.node)}",
-            contract=GraphProof.ARTIFACT,
-            function="settle_demand",
-            args=(
-                job_id,
-                number,
-                provider,
-                state.node,
-                state.demander,
-                state.answerer or state.demander,
-            ),
-        )
-
     def _say(self, known: _Open, what: str, why: str) -> None:
         if why not in known.said:
             known.said.add(why)
             log.warning(what, extra={"job": known.job.id, "why": why})
+
+
+def _some(action: Action | None) -> list[Action]:
+    return [] if action is None else [action]

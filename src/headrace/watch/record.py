@@ -1,5 +1,9 @@
-"""A watcher's own record: what a job's result must be, and what it said of each claim."""
+"""
+A watcher's own record: what a job's result must be, what it said of each claim, and its secret.
+"""
 
+import hmac
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,8 +24,15 @@ CREATE TABLE IF NOT EXISTS claim (
 """
 
 
+# The name of the secret in the table `meta`.
+_SECRET = "secret"  # noqa: S105
+
+
 class WatchRecord:
-    """The open file of one watcher on one deployment. All of it can be found out again."""
+    """
+    The open file of one watcher on one deployment. All of it can be found out again but the secret:
+    without it the watcher's commitments to faults that aren't proven yet can't be opened.
+    """
 
     def __init__(self, path: Path, identity: Mapping[str, str]) -> None:
         """
@@ -29,11 +40,13 @@ class WatchRecord:
         """
         self.path = path
         wanted = {"schema": str(SCHEMA), **identity}
-        self._db = connect(path)
+        # The secret must be on disk before the first commitment leaves.
+        self._db = connect(path, is_durable=True)
         with clear_errors(path), transaction(self._db):
             for statement in _TABLES.split(";"):
                 self._db.execute(statement)
-            self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", wanted.items())
+            begun = {**wanted, _SECRET: secrets.token_hex(32)}
+            self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", begun.items())
             known = dict(self._db.execute("SELECT key, value FROM meta"))
         for name, value in wanted.items():
             if known[name] != value:
@@ -42,6 +55,15 @@ class WatchRecord:
                     f"{path} has {name} {known[name]}, not {value}: choose another home directory "
                     "or move the file away"
                 )
+        self._secret = bytes.fromhex(known[_SECRET])
+
+    def salt(self, claim_id: bytes, index: int, row: int, column: int) -> bytes:
+        """
+        The salt of a commitment to the fault at that place of a claim, 32 bytes: the same after any
+        restart, and known to nobody else.
+        """
+        place = b"".join(number.to_bytes(32) for number in (index, row, column))
+        return hmac.digest(self._secret, claim_id + place, "sha256")
 
     def close(self) -> None:
         """Close the file."""

@@ -40,6 +40,7 @@ def run_watch(settings: Settings, *, stop: Stop | None = None, key: Key | None =
                 context.graph_proof,
                 demand_fee=node_fee,
                 max_trace=settings.max_trace,
+                commits_first=settings.commit_first,
             )
         return WatchDaemon(context, record, demand_fee=fee, large=large).tick
 
