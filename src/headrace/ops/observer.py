@@ -9,9 +9,9 @@ from collections import Counter as Tally
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from headrace.chain.abi import Log
-from headrace.chain.contracts import JobEscrow
+from headrace.chain.contracts import JobEscrow, ProviderRegistry, Vault
 from headrace.chain.follower import Counters, Step
-from headrace.chain.graph_rules import GraphProof
+from headrace.chain.graph_rules import GraphModels, GraphProof
 from headrace.chain.outbox import Outbox
 from headrace.chain.outbox_rows import Tx
 from headrace.chain.rules import FaultProof
@@ -26,7 +26,8 @@ _FORGET = 3_600
 
 def event_names() -> Mapping[bytes, str]:
     """The names of all events that a daemon may read, by their topics."""
-    kinds = (JobEscrow.abi(), FaultProof.abi(), GraphProof.abi())
+    followed = (JobEscrow, FaultProof, GraphProof, GraphModels, ProviderRegistry, Vault)
+    kinds = [contract.abi() for contract in followed]
     return {event.topic: name for abi in kinds for name, event in abi.events.items()}
 
 
@@ -47,6 +48,8 @@ class Observer:
         self._tracer = tracer
         self._clock = clock
         self._names = event_names()
+        # A series that begins at 1 has not increased: what an alert counts has to begin at 0.
+        self.metrics.events.labels("unknown")
         self._cursor: int | None = None
         self._mismatches = 0
         self._attempts: dict[int, int] = {}
@@ -102,6 +105,7 @@ class Observer:
         metrics = self.metrics
         for tx in changed:
             if tx.state not in ("open", "mined"):
+                metrics.tx.labels(tx.what, "reverted")
                 metrics.tx.labels(tx.what, tx.state).inc()
                 metrics.gas_spent.labels(tx.what).inc(tx.fee)
         pending = [tx for tx in outbox.unsettled() if tx.is_pending]

@@ -24,6 +24,7 @@ FROM_OTHERS = {"up", "process_resident_memory_bytes"}
 _WORDS = {
     *("by", "without", "and", "or", "unless", "on", "ignoring", "group_left", "bool", "offset"),
     *("sum", "min", "max", "avg", "count", "rate", "increase", "time", "histogram_quantile"),
+    *("absent", "max_over_time"),
 }
 
 

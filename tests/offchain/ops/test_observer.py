@@ -151,6 +151,13 @@ def test_what_has_ended_is_counted_with_its_gas(observer: Observer):
     assert value(observer, "gas_spent_wei_total", kind="JobEscrow.match") == 105
 
 
+def test_what_an_alert_counts_begins_at_zero(observer: Observer):
+    # Of a series that begins at 1 Prometheus sees no increase.
+    assert value(observer, "events_total", kind="unknown") == 0
+    observer.settled([tx(1, "done")], Book([], {}))
+    assert value(observer, "tx_total", kind="JobEscrow.match", outcome="reverted") == 0
+
+
 def test_only_what_is_in_no_block_is_in_flight(observer: Observer):
     observer.settled([], Book([tx(1), tx(2, "mined"), tx(3)], {1: 1, 3: 1}))
     assert value(observer, "tx_inflight") == 2
