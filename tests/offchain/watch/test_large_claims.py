@@ -1,0 +1,225 @@
+"""Rounds with large claims in memory: the way to the reward, and what is kept on the way."""
+
+from pathlib import Path
+
+import pytest
+
+from headrace.chain.views import JobState
+from headrace.watch.large import LargeChecker
+from headrace.watch.large_reports import LargeReports, size_of
+from headrace.watch.rewards import PATIENCE_BLOCKS, ROOM_BLOCKS
+from tests.offchain.terms.examples import address
+from tests.offchain.watch.large_world import SETTINGS, Post
+
+THIEF = address(0x77)
+JUNK = b"\x0b" * 32
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Post:
+    return Post(tmp_path)
+
+
+def names(post: Post) -> list[str]:
+    return [name for name, _ in post.world.moves]
+
+
+# ---- first the commitment
+
+
+def test_it_commits_then_claims_in_a_later_block(post: Post):
+    post.world.lied(is_stored=True)
+    asked = post.ticks(5)
+    assert asked == [[], ["commit_fault"], ["claim_reward"], [], []]
+    assert names(post) == ["commit_fault", "claim_reward"]
+
+
+def test_both_in_one_block_it_waits(post: Post):
+    post.world.lied(is_stored=True)
+    assert [post.tick() for _ in range(4)] == [[], ["commit_fault"], [], []]
+
+
+def test_without_the_setting_it_proves(tmp_path: Path):
+    post = Post(tmp_path, commits_first=False)
+    post.world.lied(is_stored=True)
+    post.ticks(4)
+    assert names(post) == ["prove"]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "first"), [(ROOM_BLOCKS, "commit_fault"), (ROOM_BLOCKS - 1, "prove")]
+)
+def test_with_too_little_time_it_proves(post: Post, blocks: int, first: str):
+    post.world.lied(is_stored=True)
+    post.tick()
+    post.world.later(SETTINGS.window - blocks)
+    assert post.tick() == [first]
+
+
+@pytest.mark.parametrize("how", ["put_off", "stops"])
+def test_a_commitment_that_can_not_be_sent_holds_no_proof_up(post: Post, how: str):
+    getattr(post.world, how).add("commit_fault")
+    job = post.world.lied(is_stored=True)
+    assert post.ticks(3) == [[], ["commit_fault"], ["prove"]]
+    assert post.world.jobs.jobs[job.id].state == JobState.REFUTED
+
+
+def test_a_commitment_that_gets_into_no_block_holds_no_proof_up(post: Post):
+    post.world.pending.add("commit_fault")
+    post.world.lied(is_stored=True)
+    asked = post.ticks(SETTINGS.window - ROOM_BLOCKS + 1)
+    assert set(map(tuple, asked[1:])) == {("commit_fault",)}
+    assert post.tick() == ["prove"]
+
+
+def test_who_can_not_pay_for_both_proves(post: Post):
+    post.world.wei = 2 * 750_000 - 1
+    post.world.lied(is_stored=True)
+    assert post.ticks(2) == [[], ["prove"]]
+
+
+def test_who_can_just_pay_for_both_commits(post: Post):
+    post.world.wei = 2 * 750_000
+    post.world.lied(is_stored=True)
+    assert post.ticks(2) == [[], ["commit_fault"]]
+
+
+def test_a_proof_with_a_commitment_that_is_refused_is_made_without(post: Post):
+    post.world.stops.add("claim_reward")
+    post.world.lied(is_stored=True)
+    assert post.ticks(4) == [[], ["commit_fault"], ["claim_reward"], ["prove"]]
+
+
+# ---- restarts, thieves, and those before us
+
+
+def test_after_a_restart_the_commitment_is_known_again(post: Post):
+    post.world.lied(is_stored=True)
+    post.ticks(2)
+    post.record.close()
+    post.restart()
+    post.ticks(3)
+    assert names(post) == ["commit_fault", "claim_reward"]
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+def test_a_thief_that_proves_first_is_not_paid(post: Post, is_down: bool):
+    job = post.world.lied(is_stored=True)
+    post.ticks(2)
+    post.world.prove_as(job, THIEF)
+    if is_down:
+        post.record.close()
+        post.restart()
+    post.ticks(3)
+    assert names(post) == ["commit_fault", "claim_reward"]
+    assert post.world.jobs.jobs[job.id].attempts[-1].refuter == post.world.address
+
+
+def test_who_never_committed_leaves_a_proven_claim_alone(post: Post):
+    job = post.world.lied(is_stored=True)
+    post.world.promise(job, JUNK)
+    post.world.later()
+    post.world.prove_as(job, THIEF)
+    post.ticks(40)
+    assert not post.world.moves
+    assert not post.world.refused
+
+
+def test_junk_before_ours_costs_time_and_then_it_ends_the_claim_itself(post: Post):
+    job = post.world.lied(is_stored=True)
+    post.world.promise(job, JUNK)
+    post.ticks(PATIENCE_BLOCKS + 3)
+    assert names(post) == ["commit_fault", "claim_reward"]
+    until = post.world.game(job).open_until + PATIENCE_BLOCKS
+    post.ticks(until - post.world.number)
+    assert names(post) == ["commit_fault", "claim_reward"]
+    post.ticks(2)
+    assert names(post) == ["commit_fault", "claim_reward", "refute"]
+
+
+def test_the_secret_is_gone(post: Post):
+    """A commitment that nobody can open any more delays the conviction, and no more than that."""
+    post.world.lied(is_stored=True)
+    post.ticks(2)
+    post.record.close()
+    post.record.path.unlink()
+    post.restart()
+    post.ticks(PATIENCE_BLOCKS + 3)
+    assert names(post) == ["commit_fault", "commit_fault", "claim_reward"]
+
+
+# ---- what is kept
+
+
+def test_a_report_takes_what_its_arrays_do(post: Post):
+    job = post.world.lied(is_stored=False)
+    assert job.commitment is not None
+    checker = LargeChecker(post.world.store, max_trace=1 << 24)
+    report = checker.check(job.terms, job.commitment)
+    # The input and three operators have 240 rows of 40 columns.
+    leaves = sum(len(report.right.leaves(operator)) for operator in range(3))
+    assert size_of(report) == 4 * 240 * 40 + 32 * leaves * 4 // 3
+
+
+def test_reports_that_were_used_least_lately_go_first(post: Post):
+    job = post.world.lied(is_stored=False)
+    assert job.commitment is not None
+    checker = LargeChecker(post.world.store, max_trace=1 << 24)
+    report = checker.check(job.terms, job.commitment)
+    size = size_of(report)
+    reports = LargeReports(2 * size)
+    for name in (b"a", b"b"):
+        reports.put(name, report)
+    assert reports.get(b"a") is report
+    reports.put(b"c", report)
+    assert (reports.get(b"b"), reports.size) == (None, 2 * size)
+    assert reports.get(b"a") is reports.get(b"c") is report
+    reports.drop(b"a")
+    assert (reports.get(b"a"), reports.size) == (None, size)
+    reports.put(b"c", report)
+    assert reports.size == size
+
+
+def test_the_last_one_is_held_whatever_its_size(post: Post):
+    job = post.world.lied(is_stored=False)
+    assert job.commitment is not None
+    checker = LargeChecker(post.world.store, max_trace=1 << 24)
+    report = checker.check(job.terms, job.commitment)
+    reports = LargeReports(size_of(report) - 1)
+    reports.put(b"a", report)
+    assert reports.get(b"a") is report
+    reports.put(b"b", report)
+    assert (reports.get(b"a"), reports.get(b"b")) == (None, report)
+
+
+@pytest.mark.parametrize("room", [1, 3])
+def test_three_games_with_room_for_fewer_traces(
+    tmp_path: Path, room: int, monkeypatch: pytest.MonkeyPatch
+):
+    """What had to go is computed again when an answer comes, and every lie falls all the same."""
+    checks: list[bytes] = []
+    check = LargeChecker.check
+
+    def counted(checker, terms, commitment, **options):
+        checks.append(commitment)
+        return check(checker, terms, commitment, **options)
+
+    monkeypatch.setattr(LargeChecker, "check", counted)
+    trace = 3 * 240 * 40
+    post = Post(tmp_path, max_trace=2 * trace * room - 1)
+    jobs = [post.world.lied(is_stored=False, row=row) for row in (5, 100, 200)]
+    most = 0
+    for _ in range(45):
+        post.ticks(1)
+        most = max(most, post.large._reports.size)
+    assert [post.world.jobs.jobs[job.id].state for job in jobs] == [JobState.REFUTED] * 3
+    assert 0 < most < 2 * trace * room
+    assert len(checks) == 3 if room == 3 else len(checks) > 3
+    assert post.large._reports.size == 0
+
+
+def test_a_trace_is_let_go_of_once_its_fault_is_known(post: Post):
+    post.world.lied(is_stored=True)
+    post.ticks(2)
+    assert post.world.moves
+    assert post.large._reports.size == 0
