@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headrace.chain.graph_rules import REWARD_BLOCKS, CaseRef, Node, fault_digest
-from headrace.chain.job import Job
+from headrace.chain.jobs import Job
 from headrace.chain.rpc import Header
 from headrace.chain.views import Account, ClaimRef, JobState
 from headrace.daemon.actions import Action, Performed
