@@ -88,7 +88,7 @@ def _director(stage: Stage) -> Context:
         store=stage.store_path,
         confirmations=0,
     )
-    return open_context("director", settings, Stop(), key=key)
+    return open_context("director", settings, Stop(), key=key, keeps_ended=True)
 
 
 def _play(

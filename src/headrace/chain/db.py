@@ -6,19 +6,20 @@ true once. All of it can be read again from the chain: losing the file costs tim
 same tables may be on a PostgreSQL server instead (`postgres.py`).
 """
 
-import fcntl
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any
 
 from headrace.chain.abi import Log
+from headrace.chain.database import Database
 from headrace.chain.rpc import Header
-from headrace.errors import HeadraceError, UsageError
+from headrace.chain.sqlite import SqliteFile, clear_errors, connect, transaction
+from headrace.errors import UsageError
 
-SCHEMA = 1
+__all__ = ["ChainDb", "Cursor", "clear_errors", "connect", "transaction"]
+
+SCHEMA = 2
 # {word}, {bytes} and {end} are what the databases name differently.
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) {end};
@@ -35,7 +36,18 @@ CREATE TABLE logs (
 ) {end};
 CREATE INDEX logs_by_subject ON logs (subject, number, position)
 """
+# From version 1: the subjects whose logs a restart has to read, as of the checkpoint.
+_SECOND = """
+CREATE TABLE kept (subject {bytes} PRIMARY KEY) {end}
+"""
 _LOG_COLUMNS = "number, position, block_hash, tx_hash, address, topics, data, time"
+_CHECKPOINT = "checkpoint"
+# The joins are in this order, so that nothing else is read of the logs.
+_WANTED = (
+    f"SELECT {_LOG_COLUMNS} FROM (SELECT subject FROM kept "  # noqa: S608
+    "UNION SELECT subject FROM logs WHERE number > ? AND address = ?) AS wanted CROSS JOIN logs "
+    "WHERE logs.subject = wanted.subject AND logs.address = ? ORDER BY number, position"
+)
 _INSERT_LOG = "INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _SET_CURSOR = (
@@ -50,157 +62,6 @@ class Cursor:
 
     number: int
     hash: bytes
-
-
-class Database(Protocol):
-    """
-    Where the tables are. Statements mark their arguments with `?`. Errors come out as HeadraceError
-    with what to do; UsageError if only a person can.
-    """
-
-    # For messages: never with a password.
-    label: str
-    is_readonly: bool
-
-    def has_tables(self) -> bool:
-        """Whether it was used before."""
-
-    def create(self, tables: str) -> None:
-        """Run the statements of `tables`, inside a transaction of the caller."""
-
-    def read(self, statement: str, args: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-
-    def stream(self, statement: str, args: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query that may have very many."""
-
-    def write(self, statement: str, args: Sequence[object] = ()) -> None:
-        """One statement."""
-
-    def write_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """The same statement for each of `rows`."""
-
-    def transaction(self) -> AbstractContextManager[None]:
-        """All of it or nothing."""
-
-    def close(self) -> None:
-        """Let go of it."""
-
-
-@contextmanager
-def clear_errors(path: Path) -> Iterator[None]:
-    """Say what to do about what SQLite complains of."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        message = str(error)
-        if "locked" in message or "busy" in message:
-            raise UsageError(
-                f"{path} is locked by another process: stop it, or choose another home directory"
-            ) from error
-        if "readonly" in message or "unable to open" in message:
-            raise UsageError(f"{path} can't be opened for writing: check its owner") from error
-        raise HeadraceError(f"{path}: {message}") from error
-    except sqlite3.DatabaseError as error:
-        raise UsageError(
-            f"{path} is damaged or no file of ours ({error}): move it away and start again"
-        ) from error
-
-
-def connect(
-    path: Path, *, is_readonly: bool = False, is_durable: bool = False
-) -> sqlite3.Connection:
-    """
-    An open file in WAL mode; transactions are begun by hand. `is_durable` waits for the disk at
-    every commit. UsageError if it is locked, damaged or not ours to write.
-    """
-    if not is_readonly:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    elif not path.is_file():
-        raise UsageError(
-            f"{path} does not exist yet: start a daemon with this home directory first"
-        )
-    with clear_errors(path):
-        uri = f"{path.absolute().as_uri()}?mode={'ro' if is_readonly else 'rwc'}"
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0)
-        if not is_readonly:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
-        return connection
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing; takes the write lock at once."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        # On a full disk this is what fails, and the connection must not stay inside.
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # SQLite takes some back by itself
-            connection.execute("ROLLBACK")
-        raise
-
-
-class SqliteFile:
-    """A `Database` in a file. One process writes it, any number may read it."""
-
-    def __init__(self, path: Path, *, is_readonly: bool = False) -> None:
-        """UsageError if another process writes it, or if it is damaged or not ours to write."""
-        self.label = str(path)
-        self.path = path
-        self.is_readonly = is_readonly
-        self._lock: IO[str] | None = None
-        self.connection = connect(path, is_readonly=is_readonly)
-        if not is_readonly:
-            try:
-                self._lock = _take_lock(path)
-            except BaseException:
-                self.connection.close()
-                raise
-
-    def has_tables(self) -> bool:
-        """Whether it was used before."""
-        return bool(self.read("SELECT count(*) FROM sqlite_master")[0][0])
-
-    def create(self, tables: str) -> None:
-        """Run the statements of `tables`, inside a transaction of the caller."""
-        filled = tables.format(word="INTEGER", bytes="BLOB", end="WITHOUT ROWID")
-        for statement in filled.split(";"):
-            self.write(statement)
-
-    def read(self, statement: str, args: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        with clear_errors(self.path):
-            return self.connection.execute(statement, args).fetchall()
-
-    def stream(self, statement: str, args: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """The rows of a query that may have very many."""
-        with clear_errors(self.path):
-            yield from self.connection.execute(statement, args)
-
-    def write(self, statement: str, args: Sequence[object] = ()) -> None:
-        """One statement."""
-        with clear_errors(self.path):
-            self.connection.execute(statement, args)
-
-    def write_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """The same statement for each of `rows`."""
-        with clear_errors(self.path):
-            self.connection.executemany(statement, rows)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All of it or nothing."""
-        with clear_errors(self.path), transaction(self.connection):
-            yield
-
-    def close(self) -> None:
-        """Give the file free for others."""
-        self.connection.close()
-        if self._lock is not None:
-            self._lock.close()
 
 
 class ChainDb:
@@ -234,6 +95,8 @@ class ChainDb:
                     "escrow": escrow,
                 }
             )
+            found = self.note(_CHECKPOINT)
+            self._checkpoint = None if found is None else int(found)
         except BaseException:
             self.close()
             raise
@@ -242,8 +105,16 @@ class ChainDb:
         if not self._db.is_readonly and not self._db.has_tables():
             with self._db.transaction():
                 self._db.create(_TABLES)
+                self._db.create(_SECOND)
                 self._db.write_many("INSERT INTO meta VALUES (?, ?)", list(identity.items()))
         known = dict(self._db.read("SELECT key, value FROM meta"))
+        if known.get("schema") == "1":
+            # Readers have no use for what came with the second version.
+            known["schema"] = identity["schema"]
+            if not self._db.is_readonly:
+                with self._db.transaction():
+                    self._db.create(_SECOND)
+                    self._db.write(_SET_META, ("schema", identity["schema"]))
         words = {
             "schema": "another version of this program",
             "chain_id": "another chain",
@@ -284,6 +155,27 @@ class ChainDb:
         query = f"SELECT {_LOG_COLUMNS} FROM logs {where} ORDER BY number, position"  # noqa: S608
         return map(_log, self._db.stream(query, args))
 
+    @property
+    def checkpoint(self) -> int | None:
+        """The block that the checkpoint is of; None without one."""
+        return self._checkpoint
+
+    def logs_wanted(self, address: str) -> Iterator[Log]:
+        """
+        The logs of the contract at `address`, in the chain's order, that are about something that
+        the checkpoint keeps or that was logged about after it; every log without a checkpoint.
+        """
+        if self._checkpoint is None:
+            return self.logs(address)
+        return map(_log, self._db.stream(_WANTED, (self._checkpoint, address, address)))
+
+    def logs_since_checkpoint(self) -> int:
+        """How many logs came after the checkpoint; 0 without one."""
+        if self._checkpoint is None:
+            return 0
+        query = "SELECT count(*) FROM logs WHERE number > ?"
+        return int(self._db.read(query, (self._checkpoint,))[0][0])
+
     def logs_about(self, subjects: Iterable[bytes]) -> list[Log]:
         """The logs with one of `subjects` as their second topic, in the chain's order."""
         query = f"SELECT {_LOG_COLUMNS} FROM logs WHERE subject = ?"  # noqa: S608
@@ -311,6 +203,43 @@ class ChainDb:
             self._db.write("DELETE FROM meta WHERE key = ?", (f"note:{key}",))
         else:
             self._db.write(_SET_META, (f"note:{key}", value))
+
+    def keep_checkpoint(
+        self, number: int, subjects: Iterable[bytes], addresses: Sequence[str]
+    ) -> None:
+        """
+        From now on `logs_wanted` leaves out what is over: of what the contracts at `addresses` have
+        logged up to the block `number` only the `subjects` are wanted, and those that were logged
+        about since. A change to blocks up to `number` takes the checkpoint back. ValueError above
+        the cursor.
+        """
+        cursor = self.cursor()
+        if cursor is None or number > cursor.number:
+            raise ValueError(f"no checkpoint of block {number} yet")
+        with self._db.transaction():
+            self._db.write("DELETE FROM kept")
+            self._db.write_many(
+                "INSERT INTO kept VALUES (?) ON CONFLICT DO NOTHING",
+                ((subject,) for subject in subjects),
+            )
+            # What has ended since may be taken back, and is to be found again then.
+            self._db.write_many(
+                "INSERT INTO kept SELECT DISTINCT subject FROM logs "
+                "WHERE number > ? AND address = ? ON CONFLICT DO NOTHING",
+                [(number, address) for address in addresses],
+            )
+            self._db.write(_SET_META, (f"note:{_CHECKPOINT}", str(number)))
+        self._checkpoint = number
+
+    def _drop_stale(self, first: int) -> bool:
+        """
+        Inside a transaction: take the checkpoint out if blocks from `first` on are not what it saw.
+        """
+        is_stale = self._checkpoint is not None and first <= self._checkpoint
+        if is_stale:
+            self._db.write("DELETE FROM kept")
+            self._db.write("DELETE FROM meta WHERE key = ?", (f"note:{_CHECKPOINT}",))
+        return is_stale
 
     def append(
         self,
@@ -344,36 +273,32 @@ class ChainDb:
             self._db.write("DELETE FROM logs WHERE number > ?", (number,))
             self._db.write("DELETE FROM blocks WHERE number > ?", (number,))
             self._db.write(_SET_CURSOR, (number, block_hash))
+            is_stale = self._drop_stale(number + 1)
+        if is_stale:
+            self._checkpoint = None
         return removed
 
     def repair(
         self, numbers: Iterable[int], logs: Sequence[Log], *, notes: Mapping[str, str]
     ) -> None:
         """Replace the logs of the blocks `numbers` by `logs`, and set `notes`, at once."""
+        changed = list(numbers)
         with self._db.transaction():
-            self._db.write_many("DELETE FROM logs WHERE number = ?", [(n,) for n in numbers])
+            self._db.write_many("DELETE FROM logs WHERE number = ?", [(n,) for n in changed])
             self._db.write_many(_INSERT_LOG, map(_row, logs))
             for key, value in notes.items():
                 self._db.write(_SET_META, (f"note:{key}", value))
+            is_stale = bool(changed) and self._drop_stale(min(changed))
+        if is_stale:
+            self._checkpoint = None
 
     def forget(self) -> None:
         """Take out everything that was read, and all notes: the chain is read anew."""
         with self._db.transaction():
-            for table in ("logs", "blocks", "cursor"):
+            for table in ("logs", "blocks", "cursor", "kept"):
                 self._db.write(f"DELETE FROM {table}")  # noqa: S608
             self._db.write("DELETE FROM meta WHERE key LIKE 'note:%'")
-
-
-def _take_lock(path: Path) -> IO[str]:
-    lock = path.with_name(path.name + ".lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise UsageError(
-            f"{path} is in use by another process: stop it, or choose another home directory"
-        ) from None
-    return lock
+        self._checkpoint = None
 
 
 def _row(log: Log) -> tuple[object, ...]:

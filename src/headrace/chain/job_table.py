@@ -8,6 +8,9 @@ made into a `Job` when somebody asks for it.
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Generic, TypeVar
 
+from headrace.chain.job import Job
+from headrace.terms.compact import SIZE, compact, terms_of
+
 Item = TypeVar("Item")
 
 
@@ -60,3 +63,38 @@ class CompactTable(MutableMapping[bytes, Item], Generic[Item]):
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Those that are kept as bytes: the ids and the bytes themselves."""
         return iter(self._rows.items())
+
+    def whole(self) -> Iterator[Item]:
+        """All others."""
+        return iter(self._items.values())
+
+
+class JobTable(CompactTable[Job]):
+    """Jobs by id; those that were posted and that nobody has tried are kept as bytes."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """An empty one."""
+        super().__init__(_packed, _unpacked)
+
+    def untried(self) -> Iterator[tuple[bytes, bytes]]:
+        """
+        The jobs that were posted and that nobody has tried, by id: their terms as `terms.compact`
+        has them, with more bytes behind.
+        """
+        return self.rows()
+
+    def tried(self) -> Iterator[Job]:
+        """The other jobs."""
+        return self.whole()
+
+
+def _packed(job: Job) -> bytes | None:
+    if job != Job(id=job.id, terms=job.terms, posted_in=job.posted_in):
+        return None
+    return compact(job.terms) + job.posted_in.to_bytes(8)
+
+
+def _unpacked(job_id: bytes, row: bytes) -> Job:
+    return Job(id=job_id, terms=terms_of(row), posted_in=int.from_bytes(row[SIZE:]))

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from headrace.chain.database import Database
 from headrace.chain.lease import Lease
 from headrace.chain.outbox_rows import (
     ATTEMPT_COLUMNS,
@@ -25,7 +26,7 @@ from headrace.chain.outbox_rows import (
     to_tx,
 )
 from headrace.chain.outbox_tables import bind, migrate
-from headrace.chain.sql import Database, SqliteDatabase
+from headrace.chain.sqlite import SqliteFile
 from headrace.errors import RetryLater, UsageError
 
 # Rows that one `prune` lets go of at most: whoever else wants the book waits for so many only.
@@ -55,11 +56,15 @@ class Outbox:
         Open the file, or bind the database. With a `lease`, which is given back at the end, nothing
         leaves without it. UsageError if the book is of another chain or key, locked or damaged.
         """
-        # The signed bytes must survive a power cut before they leave: every commit waits for the
-        # disk.
         self._lease = lease
+        self._db: Database
         try:
-            self._db = place if isinstance(place, Database) else SqliteDatabase(place)
+            if isinstance(place, Database):
+                self._db = place
+            else:
+                # The signed bytes must survive a power cut before they leave: every commit waits
+                # for the disk.
+                self._db = SqliteFile(place, is_durable=True, is_shared=True)
         except BaseException:
             self._give_back()
             raise
@@ -72,7 +77,7 @@ class Outbox:
         if known != (str(chain_id), address):
             self.close()
             raise UsageError(
-                f"{self._db.name} is of key {known[1]} on chain {known[0]}, not of {address} on "
+                f"{self._db.label} is of key {known[1]} on chain {known[0]}, not of {address} on "
                 f"chain {chain_id}: choose another home directory or move it away"
             )
 
@@ -111,10 +116,10 @@ class Outbox:
 
     def attempts(self, tx_id: int) -> list[Attempt]:
         """All that was signed for a transaction, the cheapest first."""
-        rows = self._db.rows(
+        rows = self._db.read(
             f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE tx = ? "  # noqa: S608
             "ORDER BY length(max_fee), max_fee",
-            tx_id,
+            (tx_id,),
         )
         return [to_attempt(row) for row in rows]
 
@@ -127,8 +132,8 @@ class Outbox:
         What a class of actions has burnt in blocks of a day of chain time and may burn at most with
         what is in no block yet, in wei.
         """
-        rows = self._db.rows(
-            "SELECT fee FROM tx WHERE fee_day = ? AND is_safety = ?", day, int(is_safety)
+        rows = self._db.read(
+            "SELECT fee FROM tx WHERE fee_day = ? AND is_safety = ?", (day, int(is_safety))
         )
         open_now = self._select("state = 'open' AND is_safety = ?", int(is_safety))
         return sum(int(row[0]) for row in rows) + sum(self._worst(tx) for tx in open_now)
@@ -137,7 +142,7 @@ class Outbox:
         return tx.gas * max(attempt.max_fee for attempt in self.attempts(tx.id))
 
     def _select(self, where: str, *args: object) -> list[Tx]:
-        rows = self._db.rows(f"SELECT {COLUMNS} FROM tx WHERE {where}", *args)  # noqa: S608
+        rows = self._db.read(f"SELECT {COLUMNS} FROM tx WHERE {where}", args)  # noqa: S608
         return [to_tx(row) for row in rows]
 
     # ---- writes
@@ -163,15 +168,17 @@ class Outbox:
                 return rival[0], False
             if limits is not None:
                 self._check(draft, limits)
-            used = self._db.rows("SELECT max(nonce) FROM tx WHERE is_final = 0")[0][0]
+            used = self._db.read("SELECT max(nonce) FROM tx WHERE is_final = 0")[0][0]
             nonce = chain_nonce if used is None else max(chain_nonce, used + 1)
             attempt = sign(nonce)
-            row = self._db.rows(
+            row = self._db.read(
                 "INSERT INTO tx (action, what, nonce, target, data, value, gas, state, "
                 "made_at_block, deadline, is_safety) VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?) "
                 "RETURNING id",
-                *(draft.action, draft.what, nonce, draft.target, draft.data),
-                *(str(draft.value), draft.gas, block, draft.deadline, int(draft.is_safety)),
+                (
+                    *(draft.action, draft.what, nonce, draft.target, draft.data),
+                    *(str(draft.value), draft.gas, block, draft.deadline, int(draft.is_safety)),
+                ),
             )
             tx_id = row[0][0]
             self._insert(tx_id, attempt)
@@ -196,11 +203,13 @@ class Outbox:
             self._insert(tx_id, attempt)
 
     def _insert(self, tx_id: int, attempt: Attempt) -> None:
-        self._db.run(
+        self._db.write(
             f"INSERT INTO attempt (tx, {ATTEMPT_COLUMNS}) "  # noqa: S608
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            *(tx_id, attempt.hash, attempt.raw, str(attempt.max_fee)),
-            *(str(attempt.priority_fee), int(attempt.is_empty), attempt.made_at_block),
+            (
+                *(tx_id, attempt.hash, attempt.raw, str(attempt.max_fee)),
+                *(str(attempt.priority_fee), int(attempt.is_empty), attempt.made_at_block),
+            ),
         )
 
     def settle(
@@ -220,11 +229,13 @@ class Outbox:
         """
         number, block_hash, tx_hash = mined or (None, None, None)
         with self._db.transaction():
-            self._db.run(
+            self._db.write(
                 "UPDATE tx SET state = ?, is_final = ?, reason = ?, mined_in = ?, mined_hash = ?, "
                 "mined_tx = ?, fee = ?, fee_day = ? WHERE id = ?",
-                *(state, int(is_final), reason, number, block_hash, tx_hash),
-                *(str(fee), fee_day, tx_id),
+                (
+                    *(state, int(is_final), reason, number, block_hash, tx_hash),
+                    *(str(fee), fee_day, tx_id),
+                ),
             )
         return self.get(tx_id)
 
@@ -240,10 +251,10 @@ class Outbox:
             )
             is_given_up = tx.state in ("reverted", "empty") or bool(others)
             state = ("empty" if tx.state == "done" else tx.state) if is_given_up else "open"
-            self._db.run(
+            self._db.write(
                 "UPDATE tx SET state = ?, mined_in = NULL, mined_hash = NULL, mined_tx = NULL, "
                 "fee = '0', fee_day = NULL WHERE id = ?",
-                *(state, tx_id),
+                (state, tx_id),
             )
         return self.get(tx_id)
 
@@ -256,27 +267,26 @@ class Outbox:
         """
         with self._db.transaction():
             # A day that lies ahead was an error of some node's clock: it is counted from now on.
-            self._db.run(
+            self._db.write(
                 "UPDATE tx SET final_day = ? "
                 "WHERE is_final = 1 AND (final_day IS NULL OR final_day > ?)",
-                *(day, day),
+                (day, day),
             )
             # The last row stays, so that SQLite gives no id a second time.
-            found = self._db.rows(
+            found = self._db.read(
                 "SELECT id FROM tx WHERE is_final = 1 AND final_day < ? "
                 "AND id < (SELECT max(id) FROM tx) ORDER BY final_day, id LIMIT ?",
-                *(day - keep_days, PRUNE_AT_ONCE),
+                (day - keep_days, PRUNE_AT_ONCE),
             )
-            for row in found:
-                self._db.run("DELETE FROM attempt WHERE tx = ?", row[0])
-                self._db.run("DELETE FROM tx WHERE id = ?", row[0])
+            self._db.write_many("DELETE FROM attempt WHERE tx = ?", found)
+            self._db.write_many("DELETE FROM tx WHERE id = ?", found)
         return len(found)
 
     # ---- the latch
 
     def latched(self) -> str | None:
         """Why nothing may leave, or None."""
-        row = self._db.rows("SELECT value FROM meta WHERE key = 'foreign'")
+        row = self._db.read("SELECT value FROM meta WHERE key = 'foreign'")
         if not row:
             return None
         found = json.loads(row[0][0])
@@ -285,12 +295,12 @@ class Outbox:
     def latch(self, nonce: int) -> None:
         """Let nothing leave any more, in this process or another: `nonce` is a stranger's."""
         with self._db.transaction():
-            self._db.run(
+            self._db.write(
                 "INSERT INTO meta (key, value) VALUES ('foreign', ?) ON CONFLICT DO NOTHING",
-                json.dumps({"nonce": nonce}),
+                (json.dumps({"nonce": nonce}),),
             )
 
     def release(self) -> None:
         """An operator has seen to it: transactions may leave again."""
         with self._db.transaction():
-            self._db.run("DELETE FROM meta WHERE key = 'foreign'")
+            self._db.write("DELETE FROM meta WHERE key = 'foreign'")

@@ -6,7 +6,7 @@ copied beside itself first.
 
 from collections.abc import Mapping
 
-from headrace.chain.sql import Database
+from headrace.chain.database import Database
 from headrace.errors import UsageError
 
 SCHEMA = 3
@@ -58,7 +58,7 @@ def migrate(db: Database) -> None:
             return
         if found > SCHEMA:
             raise UsageError(
-                f"{db.name} is of a later version of this program (schema {found}, not {SCHEMA}): "
+                f"{db.label} is of a later version of this program (schema {found}, not {SCHEMA}): "
                 "use that version, or choose another home directory"
             )
     if found:
@@ -67,31 +67,28 @@ def migrate(db: Database) -> None:
         # Another process may have been faster.
         found = _version(db)
         for script in _SCRIPTS[found:]:
-            _run(db, script)
+            db.create(script)
         if found < SCHEMA:
-            db.run(
+            db.write(
                 "INSERT INTO meta (key, value) VALUES ('schema', ?) "
                 "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                str(SCHEMA),
+                (str(SCHEMA),),
             )
 
 
 def _version(db: Database) -> int:
     if not db.has_table("meta"):
         return 0
-    row = db.rows("SELECT value FROM meta WHERE key = 'schema'")
+    row = db.read("SELECT value FROM meta WHERE key = 'schema'")
     return int(row[0][0]) if row else 1
-
-
-def _run(db: Database, script: str) -> None:
-    for statement in script.format(**db.types).split(";"):
-        db.run(statement)
 
 
 def bind(db: Database, identity: Mapping[str, str]) -> tuple[str, str]:
     """Whose book it is: (chain id, address); that of `identity` if it was nobody's yet."""
     with db.transaction():
-        for key, value in identity.items():
-            db.run("INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING", key, value)
-        known = dict(db.rows("SELECT key, value FROM meta"))
+        db.write_many(
+            "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            list(identity.items()),
+        )
+        known = dict(db.read("SELECT key, value FROM meta"))
     return known["chain_id"], known["address"]

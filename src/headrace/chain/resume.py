@@ -13,8 +13,10 @@ from pathlib import Path
 
 import click
 
-from headrace.chain.db import ChainDb, SqliteFile
+from headrace.chain.database import Database
+from headrace.chain.db import ChainDb
 from headrace.chain.postgres import PostgresTables
+from headrace.chain.sqlite import SqliteFile
 from headrace.errors import HeadraceError, UsageError
 
 
@@ -26,7 +28,7 @@ def resume(place: str, *, schema: str | None = None, read_again: bool = False) -
     if "://" in place:
         if schema is None:
             raise UsageError("a database needs --schema: which daemon's tables?")
-        database: SqliteFile | PostgresTables = PostgresTables(place, schema)
+        database: Database = PostgresTables(place, schema)
     elif not Path(place).is_file():
         raise UsageError(f"{place} does not exist")
     else:

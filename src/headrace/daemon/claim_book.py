@@ -5,7 +5,7 @@ The fold is pure, and a reorganisation refolds what it touched.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Self, TypeVar
 
@@ -30,10 +30,15 @@ class ClaimBook(ABC, Generic[T]):
 
     @classmethod
     def load(cls, db: ChainDb, verifier: str) -> Self:
-        """The book over everything in `db` that the contract at `verifier` has logged."""
+        """The book over what is wanted still of what the contract at `verifier` has logged."""
         book = cls()
-        book.fold(db.logs(verifier))
+        book.fold(db.logs_wanted(verifier))
         return book
+
+    def look_up(self, claim_ids: Iterable[bytes], db: ChainDb, verifier: str) -> None:
+        """Fold what `db` has of the claims that aren't in the book."""
+        missing = [claim_id for claim_id in claim_ids if claim_id not in self.claims]
+        self.fold(entry for entry in db.logs_about(missing) if entry.address == verifier)
 
     def follow(self, step: Step, db: ChainDb, verifier: str) -> set[bytes]:
         """Take in what a step of the follower changed; returns the claims it touched."""
@@ -47,7 +52,20 @@ class ClaimBook(ABC, Generic[T]):
             self.unsettled.discard(claim_id)
         if removed:
             self.fold(entry for entry in db.logs_about(removed) if entry.address == verifier)
-        return removed | self.fold(entry for entry in step.added if entry.address == verifier)
+        added = [entry for entry in step.added if entry.address == verifier]
+        if added:
+            self._recall(added, db, verifier)
+        return removed | self.fold(added)
+
+    def _recall(self, added: Sequence[Log], db: ChainDb, verifier: str) -> None:
+        """Fold what was logged before `added` about claims that were let go of."""
+        first = (added[0].block_number, added[0].log_index)
+        claim_ids = {entry.topics[1] for entry in added if len(entry.topics) > 1}
+        self.fold(
+            entry
+            for entry in db.logs_about(claim_ids - self.claims.keys())
+            if entry.address == verifier and (entry.block_number, entry.log_index) < first
+        )
 
     def fold(self, logs: Iterable[Log]) -> set[bytes]:
         """Take in the verifier's logs in the chain's order; returns the claims they touch."""

@@ -30,6 +30,7 @@ from headrace.chain.rules import FaultProof, MatchRules
 from headrace.chain.sender import Sender
 from headrace.chain.signer import Signer
 from headrace.daemon.actions import Action, Performed, Performer
+from headrace.daemon.books import Books
 from headrace.daemon.disputes import DisputeBook
 from headrace.daemon.games import GameBook
 from headrace.daemon.kinds import kind_of
@@ -46,6 +47,10 @@ from headrace.store.board import Board
 from headrace.terms.eip712 import Domain
 
 log = logging.getLogger(__name__)
+
+# Daemons that also follow who has what money and what providers say of themselves: they keep what
+# they have read of it for as long as no event says that it is another (`keeper.known`).
+_KNOWS_THE_MARKET = frozenset({"keeper"})
 
 # Seconds of chain time between two looks for what the outbox may let go of.
 _PRUNE_EVERY = 3_600
@@ -88,8 +93,7 @@ class Context:
     rpc: Rpc
     db: ChainDb
     follower: Follower
-    jobs: JobBook
-    disputes: DisputeBook
+    books: Books
     outbox: Outbox
     sender: Sender
     store: BlobStore
@@ -100,7 +104,6 @@ class Context:
     rules: MatchRules
     escrow: JobEscrow
     fault_proof: FaultProof
-    games: GameBook = field(default_factory=GameBook)
     # Of a deployment that has version 2 of policy `exact`.
     graph_models: GraphModels | None = None
     graph_proof: GraphProof | None = None
@@ -121,6 +124,21 @@ class Context:
         self.performer = kind(self.sender, self.contracts)
         self._touched_jobs = set(self.jobs.live)
         self._touched_claims = self.disputes.unsettled | self.games.unsettled
+
+    @property
+    def jobs(self) -> JobBook:
+        """The jobs that are going on."""
+        return self.books.jobs
+
+    @property
+    def disputes(self) -> DisputeBook:
+        """What FaultProof says of claims."""
+        return self.books.disputes
+
+    @property
+    def games(self) -> GameBook:
+        """What GraphProof says of claims, if it is deployed."""
+        return self.books.games
 
     @property
     def address(self) -> str:
@@ -170,16 +188,16 @@ class Context:
         while True:
             step = self.follower.step()
             self.observer.stepped(step, self.follower.final, self.follower.counters, self.rpc.host)
-            self._touched_jobs |= self.jobs.follow(step, self.db, self.escrow.address)
+            jobs, claims = self.books.follow(step, self.follower.final)
+            self._touched_jobs |= jobs
+            self._touched_claims |= claims
             self.observer.folded(step, self.jobs.live, self.db)
-            self._touched_claims |= self.disputes.follow(step, self.db, self.fault_proof.address)
-            if self.graph_proof is not None:
-                self._touched_claims |= self.games.follow(step, self.db, self.graph_proof.address)
             # Far behind, this takes many steps: a stop doesn't wait for them.
             if step.is_caught_up or self.stop.is_set:
                 break
         if step.is_caught_up:
             self.observer.at_head(step.head.timestamp)
+            self.books.keep_checkpoint(self.follower.final)
             self._prune(step.head.timestamp)
         is_new = step.head.hash != self._seen
         view = View(
@@ -258,10 +276,12 @@ def open_context(
     key: Key | None = None,
     observer: Observer | None = None,
     is_dry_run: bool = False,
+    keeps_ended: bool = False,
 ) -> Context:
     """
     Open what the daemon `name` works with; `key` instead of the one that the settings name. For a
-    dry run no key is needed, and the home folder is another one than the daemon's.
+    dry run no key is needed, and the home folder is another one than the daemon's. Jobs that have
+    ended are forgotten, unless it `keeps_ended`.
     UsageError if anything doesn't belong together: another chain, other code at an address, a file
     of another deployment or in use. Unreachable and RetryLater if the node can't say so now.
     """
@@ -331,12 +351,13 @@ def open_context(
     )
     followed = [escrow.address, fault_proof.address]
     graph_models = graph_proof = None
-    games = GameBook()
     if "GraphProof" in deployment.contracts:
         graph_models = GraphModels(rpc, deployment.address("GraphModels"))
         graph_proof = GraphProof(rpc, deployment.address("GraphProof"))
         followed.append(graph_proof.address)
-        games = GameBook.load(db, graph_proof.address)
+    if name.removesuffix(SUFFIX) in _KNOWS_THE_MARKET:
+        followed += [deployment.address("Vault"), deployment.address("ProviderRegistry")]
+        followed += [] if graph_models is None else [graph_models.address]
     return Context(
         name=name,
         settings=settings,
@@ -347,8 +368,13 @@ def open_context(
         rpc=rpc,
         db=db,
         follower=Follower(rpc, db, followed, start=deployment.start_block),
-        jobs=JobBook.load(db, escrow.address),
-        disputes=DisputeBook.load(db, fault_proof.address),
+        books=Books.load(
+            db,
+            escrow=escrow.address,
+            fault_proof=fault_proof.address,
+            graph_proof=None if graph_proof is None else graph_proof.address,
+            keeps_ended=keeps_ended,
+        ),
         outbox=outbox,
         sender=sender,
         store=BlobStore(settings.store_path),
@@ -359,7 +385,6 @@ def open_context(
         rules=deployment.rules(rpc),
         escrow=escrow,
         fault_proof=fault_proof,
-        games=games,
         graph_models=graph_models,
         graph_proof=graph_proof,
         observer=observer or Observer(),

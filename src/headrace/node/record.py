@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from headrace.chain.db import clear_errors, connect, transaction
+from headrace.chain.sqlite import clear_errors, connect, transaction
 from headrace.errors import HeadraceError, UsageError
 
 SCHEMA = 1

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from headrace.chain import accounts
-from headrace.chain.db import ChainDb, Database, SqliteFile
+from headrace.chain.database import Database
+from headrace.chain.db import ChainDb
 from headrace.chain.manifest import Deployment
 from headrace.chain.postgres import PostgresTables
+from headrace.chain.sqlite import SqliteFile
 from headrace.daemon.context import schema_of
 from headrace.daemon.sending import remote_signer
 from headrace.errors import HeadraceError, RetryLater, Unreachable, UsageError

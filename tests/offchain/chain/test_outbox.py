@@ -192,7 +192,7 @@ def test_whatever_happens_no_nonce_is_taken_twice_and_none_is_left_out(steps, tm
 
 
 def box_finals(box: Outbox) -> int:
-    return int(box._db.rows("SELECT count(*) FROM tx WHERE is_final = 1")[0][0])
+    return int(box._db.read("SELECT count(*) FROM tx WHERE is_final = 1")[0][0])
 
 
 _FIRST_VERSION = """

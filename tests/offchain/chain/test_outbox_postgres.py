@@ -173,5 +173,5 @@ def test_what_is_wrong_with_a_database_is_said_without_its_password(url):
     book = PostgresBook(url, "refused")
     RowLease.take(book)
     with pytest.raises(HeadraceError, match="nonsense"):
-        book.run("SELECT nonsense")
+        book.write("SELECT nonsense")
     book.close()

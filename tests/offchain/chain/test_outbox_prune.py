@@ -25,7 +25,7 @@ def end(box: Outbox, action: str, nonce: int, *, fee_day: int = 0) -> int:
 
 
 def count(box: Outbox, table: str) -> int:
-    return int(box._db.rows(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608
+    return int(box._db.read(f"SELECT count(*) FROM {table}")[0][0])  # noqa: S608
 
 
 def test_what_is_final_goes_after_its_days_and_not_before(box):
@@ -79,7 +79,7 @@ def test_a_file_that_is_pruned_stops_growing(box):
         for number in range(20):
             end(box, f"{day}:{number}", day * 20 + number, fee_day=day)
         box.prune(day, keep_days=3)
-        pages.append(box._db.rows("PRAGMA page_count")[0][0])
+        pages.append(box._db.read("PRAGMA page_count")[0][0])
     assert pages[-1] == pages[12]
     assert count(box, "tx") <= 20 * 5
     assert count(box, "tx") == count(box, "attempt")

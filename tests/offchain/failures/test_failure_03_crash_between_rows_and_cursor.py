@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.chain.db import SqliteFile
+from headrace.chain.sqlite import SqliteFile
 from tests.offchain.failures.follow import Reading, source
 
 __all__ = ["source"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.chain.db import SqliteFile
+from headrace.chain.sqlite import SqliteFile
 from headrace.daemon import loop
 from headrace.errors import HeadraceError, UsageError
 from tests.offchain.failures.follow import Reading, source
