@@ -48,6 +48,7 @@ _FIRST_LAPSE = 1
 _LONGEST_LAPSE = 30
 # Gas of a commitment and of a proof after it, rounded up: who can't pay both proves at once.
 _BOTH_GAS = 150_000 + 600_000
+_TIP = 10**9  # wei
 
 
 @dataclass(slots=True)
@@ -317,9 +318,8 @@ class LargeClaims:
 
     def _can_pay_both(self, view: View) -> bool:
         """Whether a commitment leaves enough for the proof, if the base fee doubles."""
-        return (
-            self._context.rpc.balance(self._context.address) >= 2 * view.head.base_fee * _BOTH_GAS
-        )
+        cost = _BOTH_GAS * (2 * view.head.base_fee + _TIP)
+        return self._context.rpc.balance(self._context.address) >= cost
 
     def _look(self, claim_id: bytes, known: _Open, game: Game | None, now: int) -> None:
         """See what the game's answers have laid open, if there are new ones since the last look."""

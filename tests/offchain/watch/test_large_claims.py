@@ -13,6 +13,8 @@ from tests.offchain.watch.large_world import SETTINGS, Post
 
 THIEF = address(0x77)
 JUNK = b"\x0b" * 32
+# Of a commitment and a proof, at a base fee of one wei that may double, and a tip.
+BOTH = 750_000 * (2 + 10**9)
 
 
 @pytest.fixture
@@ -73,13 +75,13 @@ def test_a_commitment_that_gets_into_no_block_holds_no_proof_up(post: Post):
 
 
 def test_who_can_not_pay_for_both_proves(post: Post):
-    post.world.wei = 2 * 750_000 - 1
+    post.world.wei = BOTH - 1
     post.world.lied(is_stored=True)
     assert post.ticks(2) == [[], ["prove"]]
 
 
 def test_who_can_just_pay_for_both_commits(post: Post):
-    post.world.wei = 2 * 750_000
+    post.world.wei = BOTH
     post.world.lied(is_stored=True)
     assert post.ticks(2) == [[], ["commit_fault"]]
 
