@@ -4,6 +4,7 @@ Nothing is sent and no lock of a daemon is taken: it may be asked at any time. E
 stands for itself, so one look shows all that is wrong. What needs the node is in `doctor_node`.
 """
 
+import os
 import sqlite3
 import stat
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,9 @@ from headrace.settings import Settings, read_secret
 
 # What the check of each daemon is about; the home folder has its name.
 DAEMONS = ("keeper", "watch", "node")
+# Which of the shared folders each writes to, and which it only reads, so that it may be another's.
+_WRITTEN = {"keeper": (), "watch": (), "node": ("store", "board")}
+_READ = {"keeper": ("board",), "watch": ("store",), "node": ()}
 
 
 def examine(settings: Settings, daemon: str = "keeper") -> list[Finding]:
@@ -132,15 +136,26 @@ def _mode(name: str, path: Path) -> Finding:
 
 
 def _folders(settings: Settings, daemon: str) -> list[Finding]:
-    findings = []
-    places = {"disk": settings.home / daemon, "store": settings.store_path}
-    for name, folder in {**places, "board": settings.board_path}.items():
-        problem = unwritable(folder)
-        if problem is None:
-            findings.append(ok(name, f"{folder} can be written"))
-        else:
-            findings.append(bad(name, problem, "the daemon's user needs the folder, and room"))
-    return findings
+    places = {"store": settings.store_path, "board": settings.board_path}
+    findings = [_written("disk", settings.home / daemon)]
+    findings += [_written(name, places[name]) for name in _WRITTEN[daemon]]
+    return findings + [_read(name, places[name]) for name in _READ[daemon]]
+
+
+def _written(name: str, folder: Path) -> Finding:
+    problem = unwritable(folder)
+    if problem is not None:
+        return bad(name, problem, "the daemon's user needs the folder, and room")
+    return ok(name, f"{folder} can be written")
+
+
+def _read(name: str, folder: Path) -> Finding:
+    if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
+        return ok(name, f"{folder} can be read")
+    if folder.exists():
+        return bad(name, f"{folder} can't be read", "let the daemon's user read the folder")
+    shown = f"{folder} isn't there: nothing is found in it until somebody puts something there"
+    return ok(name, shown)
 
 
 def _records(settings: Settings, daemon: str, deployment: Deployment | None) -> list[Finding]:

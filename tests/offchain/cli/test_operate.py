@@ -56,7 +56,7 @@ def test_all_is_well(eve: Player):
     findings = doctor(eve, 0)
     assert failed(findings) == set()
     assert set(findings) == {
-        *("manifest", "key file", "passphrase", "key", "disk", "store", "board", "database"),
+        *("manifest", "key file", "passphrase", "key", "disk", "board", "database"),
         *("node", "clock", "final tag", "logs by hash", "batches", "contracts", "fees"),
         *("balance", "outbox"),
     }
@@ -179,7 +179,7 @@ def test_no_passphrase(eve: Player):
 
 def test_a_full_disk(eve: Player, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(checkup, "LEAST_FREE", 1 << 62)
-    assert failed(doctor(eve, 1)) == {"disk", "store", "board"}
+    assert failed(doctor(eve, 1)) == {"disk"}
 
 
 def test_a_damaged_database(eve: Player):
