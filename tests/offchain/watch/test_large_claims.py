@@ -199,12 +199,12 @@ def test_three_games_with_room_for_fewer_traces(
     tmp_path: Path, room: int, monkeypatch: pytest.MonkeyPatch
 ):
     """What had to go is computed again when an answer comes, and every lie falls all the same."""
-    checks: list[bytes] = []
+    checks: list[tuple[bytes, bool]] = []
     check = LargeChecker.check
 
-    def counted(checker, terms, commitment, **options):
-        checks.append(commitment)
-        return check(checker, terms, commitment, **options)
+    def counted(checker, terms, commitment, *, has_second):
+        checks.append((commitment, has_second))
+        return check(checker, terms, commitment, has_second=has_second)
 
     monkeypatch.setattr(LargeChecker, "check", counted)
     trace = 3 * 240 * 40
@@ -217,6 +217,11 @@ def test_three_games_with_room_for_fewer_traces(
     assert [post.world.jobs.jobs[job.id].state for job in jobs] == [JobState.REFUTED] * 3
     assert 0 < most < 2 * trace * room
     assert len(checks) == 3 if room == 3 else len(checks) > 3
+    # Two engines are asked about a claim, but once.
+    assert sum(not has_second for _, has_second in checks) == 3
+    assert {commitment for commitment, has_second in checks if not has_second} == {
+        job.commitment for job in jobs
+    }
     assert post.large._reports.size == 0
 
 
@@ -224,4 +229,14 @@ def test_a_trace_is_let_go_of_once_its_fault_is_known(post: Post):
     post.world.lied(is_stored=True)
     post.ticks(2)
     assert post.world.moves
+    assert post.large._reports.size == 0
+
+
+def test_a_trace_is_let_go_of_once_its_claim_has_ended(post: Post):
+    post.world.put_off.add("open")
+    job = post.world.lied(is_stored=False)
+    post.ticks(2)
+    assert post.large._reports.size > 0
+    post.world.change(job.id, JobState.REFUTED, outcome="refuted", refuter=THIEF)
+    post.ticks(1)
     assert post.large._reports.size == 0
