@@ -19,8 +19,8 @@ from headrace.daemon.loop import Stop
 from headrace.daemon.program import serve
 from headrace.keeper.decide import Planned, Policy, plan
 from headrace.keeper.offers import Offers
+from headrace.keeper.reading import Reader
 from headrace.keeper.roster import Roster
-from headrace.keeper.state import Reader
 from headrace.settings import Settings
 from headrace.terms.unmet import explain
 from headrace.terms.words import Ask, Exclusion, Terms
@@ -74,7 +74,9 @@ class Keeper:
         performed = self._context.perform(self._allowed(actions, view), view)
         for key in performed.refused:
             self._bar(pairs.get(key), view.now)
+        # Last: nothing that is due waits for it. What was wrong may have led to a wrong plan.
         self._is_settled = True
+        self._is_settled = self._reader.check()
 
     def plan(self, view: View) -> list[Action]:
         """What is due at `view` and not under way."""

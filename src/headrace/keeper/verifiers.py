@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from headrace.chain.contract import Contract, read_many, try_many
+from headrace.chain.contract import Contract, read_many
 from headrace.chain.graph_rules import DemandStatus, Node
-from headrace.chain.views import Model
-from headrace.chain.views import Policy as ChainPolicy
 from headrace.daemon.context import Context, View
 from headrace.daemon.games import Game
+from headrace.keeper.known import Known
+from headrace.keeper.reads import limits_key, model_key, policy_key, read_at
 from headrace.market.snapshot import VerifierState
 from headrace.terms.exact import ExactBounds, ExactModel, exact_quote
 from headrace.terms.money import CheckPrice, Policy
@@ -33,28 +33,28 @@ class NodeFee:
 
 
 class Verifiers:
-    """Reads the verifiers of a deployment."""
+    """What the verifiers of a deployment say of models and prices."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, known: Known) -> None:
         """Reads what never changes. Unreachable and RetryLater if that can't be done now."""
         self._context = context
+        self._known = known
         found: list[Contract | None] = [context.fault_proof, context.graph_proof]
         self._all = [contract for contract in found if contract is not None]
         self._bounds = {contract.address: _bounds(contract) for contract in self._all}
-        self._settled: set[tuple[bytes, Node]] = set()
 
-    def read(self, view: View, programs: Sequence[bytes]) -> dict[str, VerifierState]:
-        """What each says of the models that jobs are for, at the block of `view`."""
+    def read(self, programs: Sequence[bytes]) -> dict[str, VerifierState]:
+        """What each says of the models that jobs are for, at the block of what is known."""
         return {
-            contract.address: self._state(contract, view, self._models(contract, view, programs))
+            contract.address: self._state(contract, self._models(contract, programs))
             for contract in self._all
         }
 
     def _state(
-        self, contract: Contract, view: View, models: Mapping[bytes, ExactModel]
+        self, contract: Contract, models: Mapping[bytes, ExactModel | None]
     ) -> VerifierState:
         context, bounds = self._context, self._bounds[contract.address]
-        policy = ChainPolicy(*context.escrow.read("policy_of", contract.address, block=view.block))
+        (policy,) = self._known.words([policy_key(contract.address)])
 
         def quote(terms: Terms, price: int) -> CheckPrice | None:
             model = models.get(terms.program)
@@ -71,30 +71,26 @@ class Verifiers:
         )
 
     def _models(
-        self, contract: Contract, view: View, programs: Sequence[bytes]
-    ) -> dict[bytes, ExactModel]:
-        context = self._context
-        if contract is context.fault_proof:
-            queries = [contract.query("model_of", program) for program in programs]
-        elif context.graph_models is not None:
-            queries = [context.graph_models.query("limits", program) for program in programs]
+        self, contract: Contract, programs: Sequence[bytes]
+    ) -> dict[bytes, ExactModel | None]:
+        if contract is self._context.fault_proof:
+            keys = [model_key(program) for program in programs]
+        elif self._context.graph_models is not None:
+            keys = [limits_key(program) for program in programs]
         else:
             return {}
-        models = {}
-        answers = try_many(context.rpc, queries, view.block)
-        for program, answer in zip(programs, answers, strict=True):
-            if answer is None:
-                continue
-            if contract is context.fault_proof:
-                model = Model(*answer)
-                known = ExactModel(row_bytes=model.row_bytes, max_units=model.max_units)
-            else:
-                most, levels, is_eligible = answer
-                known = ExactModel(max_units=most, levels=levels, is_eligible=is_eligible)
-            models[program] = known
-        return models
+        return dict(zip(programs, self._known.words(keys), strict=True))
 
-    def node_fees(
+
+class NodeFees:
+    """The fees of GraphProof's demands."""
+
+    def __init__(self, context: Context) -> None:
+        """Asks nothing yet."""
+        self._context = context
+        self._settled: set[tuple[bytes, Node]] = set()
+
+    def read(
         self, view: View, claims: Mapping[bytes, tuple[bytes, int, Record]]
     ) -> tuple[NodeFee, ...]:
         """
@@ -110,7 +106,7 @@ class Verifiers:
                 open_fees += self._of_game(self._context.games.games[claim_id], *claims[claim_id])
         open_fees = open_fees[:MAX_NODES]
         queries = [proof.query("demand_of", fee.claim_id, fee.node) for fee in open_fees]
-        answers = read_many(self._context.rpc, queries, view.block)
+        answers = read_at(self._context.rpc, queries, view.head)
         left = []
         for fee, (status, *_) in zip(open_fees, answers, strict=True):
             if status == DemandStatus.SETTLED:

@@ -300,9 +300,9 @@ def test_a_pair_that_the_chain_refuses_makes_way_for_the_next(
     stage.bid(terms, inputs)
     keeper = stage.keeper()
     system.registry.set_available(system.providers[1].address, False, sender=system.providers[1])
-    read = keeper._reader._provider
+    read = keeper._reader._market._provider
     monkeypatch.setattr(
-        keeper._reader,
+        keeper._reader._market,
         "_provider",
         lambda *args: replace(
             (found := read(*args)), record=replace(found.record, is_available=True)
