@@ -16,7 +16,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 WORKERS ?= 2
 STAMPS := .venv/.stamp .venv-lint/.stamp node_modules/.stamp
 
-.PHONY: help setup compile demo test unit lint gas bench fuzz-keeper soak evidence figures snapshots artifacts fmt clean
+.PHONY: help setup compile demo test unit lint gas bench fuzz-keeper soak ops-live evidence figures snapshots artifacts fmt clean
 
 
 help: ## List the targets
@@ -81,6 +81,9 @@ fuzz-keeper: setup ## Rounds of reorgs, kills, drops and fee spikes; writes buil
 
 soak: setup ## Sixteen daemons under faults for MINUTES=30; writes build/soak.json
 	@$(PY) -m scripts.soak --minutes $(or $(MINUTES),30)
+
+ops-live: setup ## A real Prometheus with our alerts beside a local market: faults, and what fires (13 minutes)
+	@$(PY) -m scripts.ops_live
 
 evidence: setup ## The slow proofs in full (most of an hour): every byte, long histories, 500 lies; then the figures
 	@HEADRACE_EXHAUSTIVE=1 $(PY) -m pytest -q -n $(WORKERS) tests/graph2/onchain

@@ -1,11 +1,11 @@
 """The operating files against what they are about: `python -m scripts.ops_live`, 13 minutes.
 
 A local market, a real Prometheus with the rules of `ops/prometheus`, on loopback. A healthy market
-has to be silent. Then a daemon is killed, the node is frozen, the chain stands still, a key runs out
-of money, another one is used by a stranger: the alerts have to fire, and to be gone once that is
-put right. What the doctor says is compared as well. In the end every alert's series have to have
-been there, and every panel of the dashboard has to have shown something. Prints a verdict, ends
-with 1 if anything is wrong, and with 3 if Prometheus isn't installed.
+has to be silent. Then a daemon is killed, the node is frozen, the chain stands still, a key has no
+money, another one is used by a stranger: the alerts have to fire, and to be gone once that is put
+right. What the doctor says is compared as well. In the end every alert's series have to have been
+there, and every panel of the dashboard has to have shown something. Prints a verdict, ends with 1
+if anything is wrong, and with 3 if Prometheus isn't installed.
 """
 
 import json
