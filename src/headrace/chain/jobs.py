@@ -197,12 +197,9 @@ class JobBook:
 
     def _batch_of(self, event: Event, about: About | None) -> Batch:
         """What a member's batch was matched with in the member's own transaction."""
-        batch_id, entry = event.args["batch_id"], event.log
-        if self._batch is not None and (self._batch.id, self._batch.tx) == (
-            batch_id,
-            entry.tx_hash,
-        ):
-            return self._batch
+        batch_id, entry, last = event.args["batch_id"], event.log, self._batch
+        if last is not None and (last.id, last.tx) == (batch_id, entry.tx_hash):
+            return last
         abi, found = JobEscrow.abi(), None
         for other in () if about is None else about([batch_id]):
             if other.tx_hash == entry.tx_hash and other.log_index < entry.log_index:

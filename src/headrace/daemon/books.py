@@ -1,13 +1,15 @@
 """What a daemon knows of jobs and claims, kept to the size of what is going on.
 
 A job that has ended goes with the next step, unless a fee of one of its claims is still to be sent
-on. A claim is kept while its job waits for it, or while it has such a fee. Now and then the tables
-are told what is wanted still, so that a restart reads that and no history (decision 21).
+on, or was in a block that may be taken back. A claim is kept while its job waits for it, or while
+it has such a fee. Now and then the tables are told what is wanted still, so that a restart reads
+that and no history (decision 21).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from headrace.chain.abi import Log
 from headrace.chain.db import ChainDb
 from headrace.chain.follower import Step
 from headrace.chain.job import Job
@@ -35,6 +37,8 @@ class Books:
     _job_of: dict[bytes, bytes] = field(default_factory=dict)
     # Claims that may be over.
     _doubtful: set[bytes] = field(default_factory=set)
+    # Claims that were logged about above the final block, with the last such block.
+    _moved: dict[bytes, int] = field(default_factory=dict)
     _since: int = 0
 
     @classmethod
@@ -54,27 +58,36 @@ class Books:
         disputes = DisputeBook.load(db, fault_proof)
         games = GameBook() if graph_proof is None else GameBook.load(db, graph_proof)
 
-        def has_fee(job: Job) -> bool:
-            if not disputes.unsettled and not games.unsettled:
-                return False
-            return any(
-                claim in disputes.unsettled or claim in games.unsettled for claim, _ in job.claims
-            )
-
-        jobs = JobBook.load(db, escrow, keeps_ended=keeps_ended, is_needed=has_fee)
-        made = cls(db, escrow, fault_proof, graph_proof, jobs, disputes, games)
-        made._begin()
+        made = cls(db, escrow, fault_proof, graph_proof, JobBook(), disputes, games)
+        made._begin(keeps_ended)
         return made
 
-    def _begin(self) -> None:
+    def _begin(self, keeps_ended: bool) -> None:
+        final = int(self.db.note("final") or -1)
+        for place in self._verifiers:
+            self._note_moves(e for e in self.db.logs_wanted(place) if e.block_number > final)
+        self.jobs = JobBook.load(
+            self.db, self.escrow, keeps_ended=keeps_ended, is_needed=self._has_fee
+        )
         self._since = self.db.logs_since_checkpoint()
         for job in self.jobs.jobs.tried():
             self._wait_for(job.id)
         # A claim that was quiet for long is not among what was logged about lately.
-        self.disputes.look_up(self._job_of, self.db, self.fault_proof)
-        if self.graph_proof is not None:
-            self.games.look_up(self._job_of, self.db, self.graph_proof)
+        self._look_up(self._job_of)
         self._doubtful |= self.disputes.claims.keys() | self.games.claims.keys()
+
+    @property
+    def _verifiers(self) -> tuple[str, ...]:
+        return (self.fault_proof, *([] if self.graph_proof is None else [self.graph_proof]))
+
+    def _note_moves(self, logs: Iterable[Log]) -> None:
+        for entry in logs:
+            if entry.address in self._verifiers and len(entry.topics) > 1:
+                self._moved[entry.topics[1]] = entry.block_number
+
+    def _has_fee(self, job: Job) -> bool:
+        books = (self.disputes.unsettled, self.games.unsettled, self._moved)
+        return any(books) and any(claim in book for claim, _ in job.claims for book in books)
 
     def follow(self, step: Step, final: int) -> tuple[set[bytes], set[bytes]]:
         """
@@ -82,17 +95,28 @@ class Books:
         ids of the jobs and of the claims that were touched.
         """
         if step.added or step.removed:
+            self._moved = {claim: at for claim, at in self._moved.items() if at > final}
             self._forget_claims()
+            self._note_moves(step.added)
         jobs = self.jobs.follow(step, self.db, self.escrow)
         claims = self.disputes.follow(step, self.db, self.fault_proof)
         if self.graph_proof is not None:
             claims |= self.games.follow(step, self.db, self.graph_proof)
         for job_id in jobs:
             self._wait_for(job_id)
+        if step.removed:
+            # A job that goes on after all may wait for a claim that was let go of.
+            self._look_up(self._claim_of[job_id] for job_id in jobs if job_id in self._claim_of)
         self._doubtful |= claims
         self.jobs.latest.settle(final)
         self._since += len(step.added)
         return jobs, claims
+
+    def _look_up(self, claims: Iterable[bytes]) -> None:
+        wanted = list(claims)
+        self.disputes.look_up(wanted, self.db, self.fault_proof)
+        if self.graph_proof is not None:
+            self.games.look_up(wanted, self.db, self.graph_proof)
 
     def _wait_for(self, job_id: bytes) -> None:
         """Note the claim that a job waits for now; that of before may be over."""
@@ -125,10 +149,7 @@ class Books:
             return False
         if before is not None and self._since < max(CHECKPOINT_EVERY, len(self.jobs.jobs) // 4):
             return False
-        followed = [self.escrow, self.fault_proof]
-        if self.graph_proof is not None:
-            followed.append(self.graph_proof)
-        self.db.keep_checkpoint(final, self._wanted(), followed)
+        self.db.keep_checkpoint(final, self._wanted(), (self.escrow, *self._verifiers))
         self._since = self.db.logs_since_checkpoint()
         return True
 
