@@ -279,8 +279,9 @@ def _shown(expected: Expected) -> str:
 
 
 def warm_up(stage: Stage) -> None:
-    """Jobs, one of which no offer fits, and a reorganisation."""
-    stage.town.post(stage.town.people[1], units=8)
+    """Jobs, for a while more than both nodes take at once, and a reorganisation."""
+    for _ in range(16):
+        stage.town.post(stage.town.people[1])
     stage.wait(_WARM_SECONDS / 2, posting=True)
     stage.town.rpc.call("anvil_reorg", 2, [])
     stage.wait(_WARM_SECONDS / 2, posting=True)
