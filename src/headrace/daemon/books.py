@@ -133,7 +133,7 @@ class Books:
     def _forget_claims(self) -> None:
         if self.jobs.keeps_ended:
             return
-        owed = self.disputes.unsettled | self.games.unsettled
+        owed = self.disputes.unsettled | self.games.unsettled | self._moved.keys()
         for claim in self._doubtful - owed - self._job_of.keys():
             self.disputes.claims.pop(claim, None)
             self.games.claims.pop(claim, None)
