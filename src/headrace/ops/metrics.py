@@ -113,7 +113,7 @@ class Metrics:
             "audit_mismatch_total", "Final ranges that read differently the second time"
         )
         self.known_mismatches = self._counter(
-            "known_mismatch_total", "Words that a keeper knew otherwise than the contracts have them"
+            "known_mismatch_total", "Words that a keeper knew otherwise than the chain has them"
         )
         self.finality_violated = self._value(
             "finality_violated", "1 while a rewritten final block holds the daemon up"

@@ -78,7 +78,8 @@ def test_what_two_weights_leave_differently_has_to_be_read_again():
     assert ageing.at(1_010) == read
     assert (decay(4, 20, 20), decay(5, 20, 20)) == (2, 2)
     later = ageing.at(1_020)
-    assert later is not None and later.bad_weight == 2
+    assert later is not None
+    assert later.bad_weight == 2
     differing = [
         t for t in range(1_010, 1_020) if decay(4, t - 1_000, 20) != decay(5, t - 1_000, 20)
     ]
