@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS ask (
 ) WITHOUT ROWID
 """
 _DRAINING = "draining"
+# Seconds for which an attempt stays on record after its last possible move, for people who ask.
+_KEEP_ATTEMPTS = 30 * 86_400
 
 AttemptKey = tuple[bytes, int]
 """A job's id and the number of the attempt."""
@@ -195,8 +197,13 @@ class NodeRecord:
         return None if row is None else bytes(row[0])
 
     def prune(self, now: int) -> int:
-        """Let go of the traces that nobody can demand at `now` any more; returns how many."""
-        with clear_errors(self.path):
+        """
+        Let go of the traces that nobody can demand at `now` any more, and of attempts that have
+        been over for a month; returns how many traces went.
+        """
+        with clear_errors(self.path), transaction(self._db):
+            oldest = now - _KEEP_ATTEMPTS
+            self._db.execute("DELETE FROM attempt WHERE keep_until < ?", (oldest,))
             return self._db.execute("DELETE FROM trace WHERE keep_until < ?", (now,)).rowcount
 
     # ---- asks

@@ -81,8 +81,9 @@ class Life:
 class History:
     """Blocks of a market, drawn from a seed, in the tables of a daemon."""
 
-    def __init__(self, db: ChainDb, seed: int = 0) -> None:
-        """An empty one."""
+    def __init__(self, db: ChainDb, seed: int = 0, *, keeps_blocks: bool = True) -> None:
+        """An empty one, which can go `back` only if it `keeps_blocks`."""
+        self._keeps_blocks = keeps_blocks
         self.db = db
         self.draw = random.Random(seed)
         self.lives: dict[bytes, Life] = {}
@@ -109,10 +110,9 @@ class History:
         logs = tuple(replace(entry, block_hash=self._hash) for entry in self._logs)
         self._logs = []
         self.db.append([header], logs, keep=_KEEP)
-        self._saved[self.number] = (
-            self._hash,
-            {i: replace(life, owed=list(life.owed)) for i, life in self.lives.items()},
-        )
+        if self._keeps_blocks:
+            lives = {i: replace(life, owed=list(life.owed)) for i, life in self.lives.items()}
+            self._saved[self.number] = (self._hash, lives)
         return Step(header, self.number, added=logs)
 
     def _block_hash(self) -> bytes:

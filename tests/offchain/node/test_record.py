@@ -86,6 +86,15 @@ def test_a_trace_is_kept_as_long_as_any_attempt_needs_it(record: NodeRecord):
     assert record.trace(ROOT) is None
 
 
+def test_an_attempt_stays_on_record_for_a_month_after_it_is_over(record: NodeRecord):
+    month = 30 * 86_400
+    record.see(OTHER, keep_until=200)
+    record.prune(200 + month)
+    assert record.entry(OTHER) == Entry(Stage.SEEN)
+    record.prune(201 + month)
+    assert record.entry(OTHER) is None
+
+
 def test_asks_newest_first(record: NodeRecord):
     record.add_ask(ROOT, {"a": 1}, 10)
     record.add_ask(ROOT2, {"a": 2}, 20)

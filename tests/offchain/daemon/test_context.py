@@ -1,0 +1,71 @@
+"""A daemon's round also lets go of what is over: in its outbox, in memory, and for its restart."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.chain.fees import SECONDS_PER_DAY
+from headrace.chain.outbox_rows import Attempt, Draft
+from headrace.daemon.context import Context
+from tests.offchain.keeper.stage import Stage
+from tests.system import System
+
+
+@pytest.fixture
+def stage(system: System, tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(system, tmp_path)
+    yield made
+    made.close()
+
+
+def final(context: Context, nonce: int, day: int) -> int:
+    """A transaction that has been final since a day."""
+    tx, _ = context.outbox.add(
+        Draft(f"a:{nonce}", "A.b", context.address, b"", 0, 21_000),
+        chain_nonce=nonce,
+        block=1,
+        sign=lambda at: Attempt(at.to_bytes(32), b"", 1, 1, False, 1),
+    )
+    context.outbox.settle(tx.id, "done", is_final=True, mined=(1, bytes(32), bytes(32)))
+    assert context.outbox.prune(day, keep_days=10_000) == 0
+    return tx.id
+
+
+def test_a_round_lets_go_of_what_was_final_for_the_days_of_the_settings(stage):
+    context = stage.open(stage.system.keepers[3])
+    today = context.rpc.head().timestamp // SECONDS_PER_DAY
+    keep = context.settings.outbox_keep_days
+    old = final(context, 0, today - keep - 1)
+    # Today's is the last row too, which always stays.
+    young = final(context, 1, today - keep)
+    last = final(context, 2, today)
+    context.look()
+    rows = [row[0] for row in context.outbox._db.read("SELECT id FROM tx ORDER BY id")]
+    assert old not in rows
+    assert rows == [young, last]
+
+
+def test_a_round_at_the_head_writes_a_checkpoint_that_a_restart_reads(stage):
+    context = stage.open(stage.system.keepers[3])
+    terms = stage.system.post(stage.terms())
+    stage.system.chain.mine(80)
+    context.look()
+    assert context.db.checkpoint == context.follower.final
+    assert context.follower.final > 0
+    again = stage.restart(stage.system.keepers[3])._context
+    assert stage.system.job_id(terms) in again.jobs.jobs
+    assert again.jobs.live == context.jobs.live
+
+
+def test_a_job_that_has_ended_is_gone_a_step_later(stage):
+    context = stage.open(stage.system.keepers[3])
+    terms = stage.system.post(stage.terms())
+    job_id = stage.system.job_id(terms)
+    context.look()
+    stage.system.cancel(terms)
+    assert job_id in context.look().jobs
+    assert not context.jobs.jobs[job_id].state.is_live
+    stage.system.post(stage.terms())
+    context.look()
+    assert job_id not in context.jobs.jobs
