@@ -13,11 +13,13 @@ from headrace.chain.follower import Follower, TooDeep
 from headrace.chain.manifest import Deployment, Placed
 from headrace.chain.postgres import PostgresTables
 from headrace.chain.resume import resume
+from headrace.daemon.books import Books
 from headrace.daemon.context import _tables
 from headrace.errors import HeadraceError, RetryLater, Unreachable, UsageError
 from headrace.settings import Settings
 from tests.harness import free_port
 from tests.offchain.chain.fakes import ADDRESS, FakeChain, FakeRpc
+from tests.offchain.daemon.histories import ESCROW, GRAPH, PROOF, History
 from tests.postgres_server import missing, server
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
@@ -250,3 +252,40 @@ def test_a_daemon_takes_its_tables_from_the_settings(url, tmp_path: Path):
         assert tables.label == "node_7_5_abababab at 127.0.0.1"
         tables.close()
     assert _tables(Settings(), deployment, "node-7") is None
+
+
+def test_a_restart_reads_what_a_checkpoint_wants(url, schema):
+    identity = {"chain_id": 1, "genesis": bytes(32), "escrow": ESCROW}
+    places = {"escrow": ESCROW, "fault_proof": PROOF, "graph_proof": GRAPH}
+    db = ChainDb(PostgresTables(url, schema), **identity)
+    history, books = History(db, 5), Books.load(db, **places)
+    for _ in range(30):
+        books.follow(history.block(6), 0)
+    db.keep_checkpoint(25, books._wanted(), [*places.values()])
+    wanted, everything = list(db.logs_wanted(ESCROW)), list(db.logs(ESCROW))
+    assert wanted == [log for log in everything if log in wanted]
+    assert len(wanted) < len(everything)
+    db.close()
+    db = ChainDb(PostgresTables(url, schema), **identity)
+    assert db.checkpoint == 25
+    again = Books.load(db, **places)
+    assert again.jobs.live == books.jobs.live
+    assert all(again.jobs.jobs[i] == books.jobs.jobs[i] for i in books.jobs.live)
+    assert again.games.unsettled == books.games.unsettled
+    history.db = db
+    history.back(24)
+    assert db.checkpoint is None
+    assert list(db.logs_wanted(ESCROW)) == list(db.logs(ESCROW))
+    db.close()
+
+
+def test_tables_of_the_first_version_get_what_is_missing_here_too(url, schema):
+    db = open_db(url, schema)
+    db._db.write("DROP TABLE kept")
+    db._db.write("UPDATE meta SET value = '1' WHERE key = 'schema'")
+    db.close()
+    reader = open_db(url, schema, is_readonly=True)
+    reader.close()
+    db = open_db(url, schema)
+    assert db._db.has_table("kept")
+    db.close()
