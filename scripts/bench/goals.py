@@ -40,6 +40,10 @@ GOALS: Mapping[str, Goal] = MappingProxyType(
         "ingest_vs_web3": at_least(15),
         "catch_up_1m_s": at_most(60),
         "restart_s": at_most(2),
+        "restart_200k_s": at_most(2),
+        # A hundred times as much that is over.
+        "restart_growth": at_most(1.5),
+        "restart_rss_growth": at_most(1.1),
         "head_to_commit_p95_ms": at_most(350),
         "event_to_send_p95_ms": at_most(600),
         "matches_per_s": at_least(20_000),
