@@ -40,8 +40,8 @@ _KEEPER = 9_000
 
 def measure() -> dict[str, float]:
     """
-    `read_calls_<n>`, what is asked of the contracts on average for the picture of a new block with n
-    asks and n signed jobs, `read_ms_<n>`, the median of what it takes, in milliseconds, and
+    `read_calls_<n>`, what is asked of the contracts on average for the picture of a new block with
+    n asks and n signed jobs, `read_ms_<n>`, the median of what it takes, in milliseconds, and
     `read_first_calls_<n>` and `read_first_ms_<n>`, what the first one takes, which knows nothing;
     `read_again_calls_<n>` is what the second reading asks at a block.
     """

@@ -101,6 +101,12 @@ class History:
         else:
             self.system.registry.finish_exit(provider.address, sender=self.system.stranger)
 
+    def register(self, a: int, b: int) -> None:
+        provider, system = self.system.requesters[a], self.system
+        system.registry.register(
+            provider, provider, system.parameters.min_bond, system.node().pack(), sender=provider
+        )
+
     def sweep(self, a: int, b: int) -> None:
         provider = self.system.providers[self._provider(a)]
         self.system.registry.sweep(provider.address, sender=self.system.stranger)
@@ -157,6 +163,18 @@ class History:
         ask = self.system.ask(self._provider(b))
         self.attempts += self.system.match_batch(terms, INPUTS[: 1 + b % 3], ask)
 
+    def life(self, a: int, b: int) -> None:
+        """A job from its match to one of its endings."""
+        self.match(a, b)
+        index = len(self.attempts) - 1
+        if b % 5 == 0:
+            self.decline(index, b)
+        elif b % 5 == 1:
+            self.expire(index, a)
+        else:
+            self.claim(index, b)
+            (self.finalise, self.finalise, self.refute)[b % 3](index, a)
+
     def claim(self, a: int, b: int) -> None:
         attempt = self._attempt(a)
         self.system.claim(attempt, sender=self.system.account_at(attempt.record.provider))
@@ -180,6 +198,11 @@ class History:
         attempt = self._attempt(a)
         self.system.rule(attempt, FALLS, self._person(b))
         self.system.refute(attempt)
+
+    def payees(self, a: int, b: int) -> None:
+        """Whom the verifier has paid out of a levy or a slash from now on."""
+        payees = [(self._person(a).address, 1 + b)] if b % 4 else []
+        self.system.dummy.set_payees(payees, sender=self.system.owner)
 
     def void(self, a: int, b: int) -> None:
         self.chain.travel(self.system.parameters.delay_max + VOID_GRACE + 1)
@@ -270,19 +293,22 @@ class History:
         }
         # An aged record that isn't known to the unit is read again when it is asked for.
         unsure = [key for key, word in ours.items() if key[0] == "provider" and word is None]
-        assert {k: w for k, w in ours.items() if k not in unsure} == {
-            k: w for k, w in right.items() if k not in unsure
-        }
-        afresh = Reader(self.context, self.keeper._offers).read(view, with_kept=True)
-        assert plain(state) == plain(afresh)
+        wrong = {key: (word, right[key]) for key, word in ours.items() if word != right[key]}
+        assert set(wrong) <= set(unsure), wrong
+        afresh = Reader(self.context, self.keeper._offers)
+        # Where to look is the fold's; jobs that are over are no longer in it.
+        afresh._paid, afresh._claims = reader._paid, reader._claims
+        ours, right = plain(state), plain(afresh.read(view, with_kept=True))
+        assert {k: (w, right[k]) for k, w in ours.items() if w != right[k]} == {}
 
 
 NEEDS_ATTEMPT = frozenset({"claim", "decline", "expire", "finalise", "refute", "void", "demand"})
 MOVES = (
     *("heartbeat", "availability", "node", "epoch", "operator", "payout", "exit", "sweep"),
-    *("money", "money", "flush", "bids", "post", "post", "match", "match", "match", "batch"),
+    *("money", "money", "flush", "bids", "post", "post", "match", "match", "batch"),
+    *("life", "life", "life", "life", "life", "life"),
     *("claim", "claim", "decline", "expire", "finalise", "finalise", "refute", "void", "demand"),
-    *("cancel", "policy", "model", "time", "time", "rollback", "rollback"),
+    *("cancel", "payees", "policy", "model", "time", "time", "rollback", "rollback"),
 )
 
 
