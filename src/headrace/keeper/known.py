@@ -78,21 +78,25 @@ class Known:
         head = view.head
         repairs = self._context.follower.counters.audit_mismatches
         is_read = self._context.db.cursor() == Cursor(head.number, head.hash)
-        if not is_read or repairs != self._repairs:
-            self.forget()
+        if not is_read:
+            self.forget("the events of the block are not read yet")
+        if repairs != self._repairs:
+            self.forget("final blocks were repaired")
         self._repairs = repairs
         if self._marks and self._marks[-1].hash != head.hash:
             self._catch_up(head)
         elif not self._marks:
-            self.forget()
+            self.forget("nothing says what it is as of")
             self._marks.append(_Mark(head.number, head.hash))
         self._head = head
         if not is_read:
             # Its events may still come: what is read now is for this once.
             self._marks.clear()
 
-    def forget(self) -> None:
-        """Everything is read anew."""
+    def forget(self, why: str) -> None:
+        """Everything is read anew, for a reason that is logged."""
+        if self._words:
+            log.info("all is read anew", extra={"words": len(self._words), "why": why})
         self._words.clear()
         self._marks.clear()
 
@@ -102,13 +106,13 @@ class Known:
             return
         mark = _Mark(head.number, head.hash)
         if not self._marks or not 0 < head.number - self._marks[-1].number <= _FAR:
-            self.forget()
+            self.forget("the last known block is too far back, or is none of this chain's")
             self._marks.append(mark)
             return
         logs = self._context.db.logs_between(self._marks[-1].number + 1, head.number)
         changes = self._table.changes(logs)
         if changes.is_all:
-            self.forget()
+            self.forget("an event can't be understood, or is about a job that is forgotten")
             self._marks.append(mark)
             return
         self._drop(changes.keys)
@@ -213,7 +217,7 @@ class Known:
                 )
         del self._round[-self._piece :]
         if wrong:
-            self.forget()
+            self.forget("a second reading was another one")
             self._round.clear()
         return wrong
 

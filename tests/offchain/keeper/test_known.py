@@ -146,6 +146,17 @@ def test_nothing_is_read_at_a_block_in_which_nothing_happened(history, system, m
     assert sum(asked) == 1
 
 
+def test_a_jobs_end_reads_its_parties_again_and_nobody_else(history, system, monkeypatch):
+    history.stage.ask(1)
+    attempt = system.standing(ask=system.ask(1))
+    history.reader.read(history.look())
+    asked = calls(history, monkeypatch)
+    system.finalise(attempt)
+    history.reader.read(history.look())
+    # The provider's record, places and account, and the requester's account.
+    assert sum(asked) == 4 < len(history.reader.known)
+
+
 def test_a_restart_reads_everything(history, monkeypatch):
     history.reader.read(history.look())
     words = len(history.reader.known)
