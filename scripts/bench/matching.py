@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -23,13 +24,19 @@ from headrace.terms.money import price_of
 from scripts.bench.random_market import Size, market
 
 SEED = 20_261_124
-# What the goals are about; the small ones have the same shape, one offer to ten jobs.
+# What the goals are about.
 LARGE = Size(jobs=100_000, asks=10_000)
-SMALL = Size(jobs=1_000, asks=100)
+# Small ones like it: one offer to ten jobs, hundreds of offers to a program, many requesters. As
+# in the large one nearly all jobs find something.
+SMALL = Size(jobs=1_000, asks=100, programs=1, open_jobs=10)
+# Small ones with as many programs as the large one, so that three jobs in four find nothing.
+THIN = Size(jobs=1_000, asks=100)
 SMALL_MARKETS = 10
-# Markets of which the best assignment is sought: with twice the places that there are jobs.
-ASSIGNED = Size(jobs=240, asks=48, capacity=19, programs=3, listed=3, open_jobs=8)
-ASSIGNED_MARKETS = 8
+# Markets of which the best assignment is sought. With this many places at a node at most there are
+# four places to a job, two, one, and one place to three jobs.
+ASSIGNED = Size(jobs=240, asks=48, programs=3, listed=3, open_jobs=8)
+CAPACITIES = (38, 19, 9, 3)
+ASSIGNED_MARKETS = 6
 _IMPOSSIBLE = 1e15
 
 
@@ -69,27 +76,41 @@ def price_gap(book: Book, snapshot: Snapshot) -> tuple[float, float]:
     return ours, float(costs[rows, chosen].sum())
 
 
+def cost_per_job(size: Size, markets: int) -> tuple[float, float]:
+    """Seconds for each open job, whether it gets something or not; and the share that does."""
+    plans = [planned(size, SEED + seed) for seed in range(markets)]
+    jobs = size.jobs * markets
+    return sum(seconds for seconds, _ in plans) / jobs, sum(matches for _, matches in plans) / jobs
+
+
+def gap_at(capacity: int) -> float:
+    """The share by which plans cost more than the best assignments, with so many places a node."""
+    size = replace(ASSIGNED, capacity=capacity)
+    pairs = [price_gap(*market(size, SEED + seed)) for seed in range(ASSIGNED_MARKETS)]
+    return sum(ours for ours, _ in pairs) / sum(best for _, best in pairs) - 1
+
+
 def measure() -> Mapping[str, float]:
     """
-    `matches_per_s` in the large market; `match_cost_growth`, the time for a job served in it by
-    that in the small markets (a job that nobody can do costs next to nothing, and small markets
-    have more of these; `job_cost_growth` is the same for all jobs, served or not);
-    `match_price_gap`, the share by which the plans' prices are above the best
-    assignments'; `keeper_rss_mb`, the most memory of a process that follows the large market.
+    `matches_per_s` in the large market; `match_cost_growth`, the time for an open job in it by that
+    in small markets where about as many find something (`served_large`, `served_small` are the
+    shares); `thin_cost_growth`, the same by markets where few do, and a job that nobody can do
+    costs next to nothing. `match_price_gap` is the share by which plans cost more than the best
+    assignments, in those of the markets where it is largest, from many places to few.
+    `keeper_rss_mb` is the most memory of a process that follows the large market.
     """
-    small = [planned(SMALL, SEED + seed) for seed in range(SMALL_MARKETS)]
-    small_seconds = sum(seconds for seconds, _ in small)
-    small_matches = sum(matches for _, matches in small)
-    seconds, matches = planned(LARGE, SEED)
-    ours = best = 0.0
-    for seed in range(ASSIGNED_MARKETS):
-        one, other = price_gap(*market(ASSIGNED, SEED + seed))
-        ours, best = ours + one, best + other
+    small, served_small = cost_per_job(SMALL, SMALL_MARKETS)
+    thin, _ = cost_per_job(THIN, SMALL_MARKETS)
+    large, served_large = cost_per_job(LARGE, 1)
+    gaps = {capacity: gap_at(capacity) for capacity in CAPACITIES}
     return {
-        "matches_per_s": matches / seconds,
-        "match_cost_growth": seconds / matches * small_matches / small_seconds,
-        "job_cost_growth": seconds / LARGE.jobs * SMALL.jobs * SMALL_MARKETS / small_seconds,
-        "match_price_gap": ours / best - 1,
+        "matches_per_s": served_large / large,
+        "match_cost_growth": large / small,
+        "served_small": served_small,
+        "served_large": served_large,
+        "thin_cost_growth": large / thin,
+        "match_price_gap": max(gaps.values()),
+        **{f"price_gap_capacity_{capacity}": gap for capacity, gap in gaps.items()},
         "keeper_rss_mb": keeper_rss_mb(),
     }
 

@@ -128,9 +128,14 @@ class Book:
 
     def job_ids(self) -> list[bytes]:
         """The ids of all jobs, the longest waiting first."""
-        posted = ((valid_from_of(packed), job_id) for job_id, packed in self._posted.items())
-        others = ((job.terms.valid_from, job_id) for job_id, job in self._jobs.items())
-        return [job_id for _, job_id in sorted((*posted, *others))]
+        # Twice a stable order by little keys takes a third of the memory of one by pairs.
+        ids = sorted((*self._posted, *self._jobs))
+        ids.sort(key=self._valid_from)
+        return ids
+
+    def _valid_from(self, job_id: bytes) -> int:
+        packed = self._posted.get(job_id)
+        return valid_from_of(packed) if packed else self._jobs[job_id].terms.valid_from
 
     def jobs(self) -> Iterator[OpenJob]:
         """All of them, the longest waiting first."""

@@ -1,74 +1,43 @@
 """Which job goes to which offer: everybody at the least total price, within both sides' limits.
 
 The offers' places and both sides' money are given out once. Jobs are not served in a row, each
-taking what is cheapest for itself: the one goes first that has most to lose by coming later, which
-is the difference between the cheapest offer that is left for it and the next (Vogel's method). That
-keeps the sum of all prices near its minimum, and a job that only one node can do gets that node.
-Among equals the one that waits longer goes first.
+taking what is cheapest for itself: they bid for the places (`market.auction`), which keeps the sum
+of all prices near its minimum, and each gets the place that it holds in the end, who waits longest
+first. An auction knows prices and room alone. Whatever else stands against a pair (money, a lock, a
+time) shows when it is served. Such jobs queue for what is left, and the one goes first that has
+most to lose by coming later: the difference between the cheapest offer that is left for it and the
+next (Vogel's method).
 
 A plan is a pure function of the book, the snapshot and the choice. Every pair in it meets what
 `MatchRules` will check. Chance has a seed: the ids of the job and of the offers it is between.
 """
 
 from array import array
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable
 from hashlib import blake2b
 from heapq import heapify, heappop, heapreplace
 from itertools import islice, takewhile
-from typing import NamedTuple
 
 import numpy as np
 
-from headrace.market.book import Book, OpenJob
-from headrace.market.columns import Columns
-from headrace.market.index import ProgramIndex
+from headrace.market.auction import NOTHING, Auction
+from headrace.market.book import Book
+from headrace.market.candidates import Candidates, Case, Offer
+from headrace.market.index import NO_PRICE
 from headrace.market.plan import Choice, Match, Plan
-from headrace.market.pool import NO_PRICE, Pool, Two
-from headrace.market.reasons import gate, report
-from headrace.market.snapshot import NO_VERIFIER, Snapshot, VerifierState
+from headrace.market.pool import Two
+from headrace.market.reasons import report
+from headrace.market.snapshot import Snapshot
 from headrace.terms import money
-from headrace.terms.compact import glance, terms_of
-from headrace.terms.words import Exclusion, Terms, verifier_terms
 
-# How many of a job's cheapest offers are looked at before all of them are.
-_SHORTLIST = 8
 # Between how many offers of one price lots are drawn.
 _MOST_EQUALS = 32
-
-
-class Offer(NamedTuple):
-    """What one offer comes to for one job, per job of a batch."""
-
-    price: int
-    total: int
-    slot: int
-    tip: int
-    lock: int
-    funds: int
-    stake: int
-
-
-class Case(NamedTuple):
-    """A job in the waiting and what doesn't change with the offer; `limit` is its ramp now."""
-
-    place: int
-    job_id: bytes
-    terms: Terms
-    excluded: tuple[Exclusion, ...]
-    offers: ProgramIndex
-    verifier: VerifierState
-    limit: int
-    held: int
-    members: int
-
 
 # A job in the queue is one integer, which takes a third of a tuple's memory: what it loses if it
 # isn't served now (negative: the least comes first), its place in the waiting, its best slot.
 Entry = int
 _SLOT_BITS = 32
 _PLACE_BITS = 32
-
-
 _SLOTS = (1 << _SLOT_BITS) - 1
 _PLACES = (1 << _PLACE_BITS) - 1
 
@@ -88,255 +57,90 @@ def _loss_of(entry: Entry) -> int:
 class Engine:
     """One plan in the making."""
 
-    def __init__(
-        self,
-        book: Book,
-        snapshot: Snapshot,
-        barred: Container[tuple[bytes, bytes]],
-        choice: Choice,
-    ) -> None:
-        """Everything that the plan depends on."""
-        self._book = book
-        self.snapshot = snapshot
-        self._barred = barred
+    def __init__(self, candidates: Candidates, choice: Choice) -> None:
+        """Start with nobody served."""
+        self._have = candidates
         self._choice = choice
-        self._job_ids = book.job_ids()
-        self.columns = Columns.of(list(book.asks()), snapshot)
-        self._row_of = {ask.ask_hash: row for row, ask in enumerate(self.columns.asks)}
-        self._indices: dict[bytes, ProgramIndex] = {}
-        self._slots: dict[int, list[tuple[ProgramIndex, int]]] = {}
-        self._accepted: dict[tuple[str, int], bytes] = {}
-        self._spent: dict[str, int] = {}
-        self._pools: dict[object, Pool] = {}
-        self._posted_pools: dict[object, Pool] = {}
-        # By place in the waiting.
-        self._pool_of: list[Pool | None] = [None] * len(self._job_ids)
-        self._units = array("q", bytes(8 * len(self._job_ids)))
-        self._limits = array("d", bytes(8 * len(self._job_ids)))
-        self.gates: dict[int, str] = {}
+        # Jobs that more stands against than prices and room.
+        self._is_close = bytearray(len(candidates.job_ids))
         # The matches in the order of serving, and the places of their jobs.
         self.matches: list[Match] = []
         self.places = array("q")
 
-    # ---- what a job could have
+    def run(self) -> None:
+        """Give out what can be had: to batches first, for they go whole or not at all."""
+        waiting = self._enter()
+        batches = self._have.batches
+        if batches:
+            queue = (self._look(place) for place in waiting if place in batches)
+            self._serve_queue([entry for entry in queue if entry is not None])
+            waiting = array("q", (place for place in waiting if place not in batches))
+        queue = (self._look(place) for place in self._auction(waiting))
+        self._serve_queue([entry for entry in queue if entry is not None])
 
-    def index(self, program: bytes) -> ProgramIndex:
-        """The index of a program's offers."""
-        found = self._indices.get(program)
-        if found is None:
-            rows = [self._row_of[ask.ask_hash] for ask in self._book.asks_for(program)]
-            found = self._indices[program] = ProgramIndex(self.columns, rows)
-            for slot, row in enumerate(found.rows):
-                place = self.columns.places[row]
-                self._slots.setdefault(place, []).append((found, slot))
-        return found
+    def _enter(self) -> "array[int]":
+        """
+        Every job that anything could be had for, in the order of how much more its second choice
+        costs. Who has most to lose comes last, to bid first: so the fewest are outbid.
+        """
+        have = self._have
+        groups = have.enter()
+        all_units, all_limits = np.array(have.units), np.array(have.limits)
+        places, losses = [], []
+        for pool, jobs in groups:
+            found = np.array(jobs)
+            lowest, second = pool.about_two(all_units[found])
+            places.append(found)
+            losses.append(np.minimum(second, all_limits[found]) - lowest)
+        if not places:
+            return array("q")
+        joined = np.concatenate(places)
+        # Of those that lose as much the one that waits longest comes last.
+        order = np.lexsort((-joined, np.concatenate(losses)))
+        return array("q", joined[order].tobytes())
 
-    def accepted(self, terms: Terms) -> bytes:
-        """How an ask names the terms' verifier."""
-        key = (terms.verifier, terms.settings)
-        found = self._accepted.get(key)
-        if found is None:
-            verifier = self.snapshot.verifiers.get(terms.verifier, NO_VERIFIER)
-            found = verifier_terms(terms.verifier, verifier.code_hash, terms.settings)
-            self._accepted[key] = found
-        return found
-
-    def job(self, place: int) -> OpenJob:
-        """The job at a place in the waiting."""
-        job = self._book.job(self._job_ids[place])
-        assert job is not None  # noqa: S101 - the book isn't changed meanwhile
-        return job
-
-    def case(self, place: int) -> Case:
-        """What is to be known of a job, whatever the offer."""
-        job_id = self._job_ids[place]
-        packed = self._book.posted(job_id)
-        if packed is not None:
-            terms = terms_of(packed)
-            excluded: tuple[Exclusion, ...] = ()
-            declined_at, held, members = 0, terms.price_cap, 1
-        else:
-            job = self.job(place)
-            terms, excluded, declined_at = job.terms, job.excluded, job.declined_at
-            held, members = job.held, job.count
-        return Case(
-            place,
-            job_id,
-            terms,
-            excluded,
-            self.index(terms.program),
-            self.snapshot.verifiers.get(terms.verifier, NO_VERIFIER),
-            money.ramp(terms, self.snapshot.now, declined_at),
-            held,
-            members,
-        )
-
-    def offer(self, case: Case, slot: int) -> Offer | str:
-        """What an offer comes to, as `terms.unmet.weigh` has it; or what stands against it."""
-        _, job_id, terms, _, index, verifier, limit, held, count = case
-        row = index.rows[slot]
-        if self.columns.room[self.columns.places[row]] < count:
-            return "capacity"
-        live = self.columns.asks[row]
-        ask = live.ask
-        price = ask.price_base + ask.price_per_unit * terms.units
-        check = verifier.quote(terms, price)
-        if check is None:
-            return "refused"
-        policy = verifier.policy
-        before_tip = price + check.levy + price * policy.charge_bps // money.BPS
-        saved = limit - before_tip
-        if saved < 0:
-            return "price"
-        tip = money.tip_of(terms, saved, price)
-        if tip > saved:
-            return "price"
-        lock = money.lock_required(check.lock_min, terms.damage_cap, policy.keeper_fee)
-        if lock > ask.max_lock:
-            return "lock"
-        longest = min(ask.max_delay, self.snapshot.delay_max)
-        if not check.window <= check.delay <= longest:
-            return "delay"
-        if self._barred and (job_id, live.ask_hash) in self._barred:
-            return "barred"
-        total = before_tip + tip
-        payment, stake = total * count, lock * count
-        funds = payment - held if payment > held else 0
-        if terms.requester == ask.provider:
-            stake, funds = max(stake + payment - held, 0), 0
-        elif funds and funds > self._free(terms.requester):
-            return "funds"
-        if stake > self._free(ask.provider):
-            return "stake"
-        return Offer(price, total, slot, tip, lock, funds, stake)
-
-    def _free(self, account: str) -> int:
-        return self.snapshot.free.get(account, -1) - self._spent.get(account, 0)
-
-    def pool(self, case: Case) -> Pool:
-        """The offers that let through what has the shape of this job."""
-        index, terms = case.offers, case.terms
-        accepted = self.accepted(terms)
-        excluded = case.excluded
-        key = (terms.program, index.shape_of(terms, accepted), excluded)
-        found = self._pools.get(key)
-        if found is None:
-            bits = index.let_through(terms, accepted, self.snapshot.keeper)
-            for exclusion in excluded:
-                bits &= ~index.of_provider(exclusion.provider)
-            found = self._pools[key] = Pool(index, bits, terms.units)
-        return found
+    def _auction(self, waiting: "array[int]") -> Iterable[int]:
+        """
+        Auction the room off among these jobs, the last first, and serve those that get some. Gives
+        the others, if there may be something left for them.
+        """
+        have = self._have
+        auction = Auction(have.columns.room, have.offers_of, have.columns.places, len(have.job_ids))
+        places = array("q", sorted(waiting))
+        auction.run(waiting, have.pool_of, have.units, have.limits, self._choice.band_bps)
+        auction.close()
+        slots = auction.slots
+        # All places are held before anybody is served: a lot may not draw one that another has.
+        for place in places:
+            if slots[place] != NOTHING:
+                have.take(have.node_of(have.pool_at(place).index, slots[place]), 1)
+        heard = have.falls()
+        left = set(waiting)
+        for place in places:
+            if slots[place] != NOTHING and not self._serve_held(
+                place, slots[place], has_rivals=bool(auction.has_rivals[place])
+            ):
+                self._is_close[place] = 1
+                left.add(place)
+        # Who lost is looked at again where something came free since.
+        for place in places:
+            index = have.pool_at(place).index
+            if slots[place] == NOTHING and len(index.fallen) != heard[index]:
+                left.add(place)
+        return sorted(left)
 
     # ---- the queue
 
-    def _pool_at(self, place: int) -> Pool:
-        pool = self._pool_of[place]
-        assert pool is not None  # noqa: S101 - every job in the queue has one
-        return pool
-
-    def enter(self) -> list[Entry]:
-        """Every job that anything could be had for, with the best two offers by their prices."""
-        groups: dict[int, tuple[Pool, array[int]]] = {}
-        for place, job_id in enumerate(self._job_ids):
-            packed = self._book.posted(job_id)
-            found = (
-                self._pool_for(place) if packed is None else self._pool_for_posted(place, packed)
-            )
-            if isinstance(found, str):
-                self.gates[place] = found
-            elif found.size():
-                self._pool_of[place] = found
-                groups.setdefault(id(found), (found, array("q")))[1].append(place)
-        entries = []
-        for pool, places in groups.values():
-            units = np.array([self._units[place] for place in places], dtype=np.int64)
-            best = pool.best_two(units)
-            entered = (self._entry(place, two) for place, two in zip(places, best, strict=True))
-            entries += [entry for entry in entered if entry is not None]
-        return entries
-
-    def _pool_for(self, place: int) -> Pool | str:
-        """The pool of a job, or what bars the job from all offers."""
-        job = self.job(place)
-        barred = gate(job, self.snapshot)
-        if barred:
-            return barred
-        case = self.case(place)
-        self._units[place] = case.terms.units
-        self._limits[place] = _rounded_up(case.limit)
-        return self.pool(case)
-
-    def _pool_for_posted(self, place: int, packed: bytes) -> Pool | str:
-        """The same, mostly without taking the terms apart."""
-        look = glance(packed)
-        now = self.snapshot.now
-        index = self._indices.get(look.program)
-        key = (look.fixed, index and index.steps_of(look.units, look.input_bytes))
-        found = self._posted_pools.get(key)
-        if found is None or not look.valid_from <= now <= look.final_deadline:
-            pool = self._pool_for(place)
-            if isinstance(pool, Pool):
-                steps = pool.index.steps_of(look.units, look.input_bytes)
-                self._posted_pools[look.fixed, steps] = pool
-            return pool
-        self._units[place] = look.units
-        elapsed = min(now - look.valid_from, look.ramp_seconds)
-        rise = (look.price_cap - look.price_start) * elapsed // look.ramp_seconds
-        self._limits[place] = _rounded_up(look.price_start + rise)
-        return found
-
-    def _entry(self, place: int, two: Two) -> Entry | None:
-        limit = self._limits[place]
-        if two.price > limit:
-            return None
-        # A job that gets nothing is as bad as one for all that it would pay.
-        second = two.second_price
-        loss = int(two.price - (second if second < limit else limit))
-        return (loss << _PLACE_BITS | place) << _SLOT_BITS | two.first
-
-    def _look(self, place: int) -> Entry | None:
-        """A job's place in the queue by the prices and the room there is now."""
-        two = self._pool_at(place).two(self._units[place])
-        return None if two is None else self._entry(place, two)
-
-    def _look_closely(self, case: Case) -> Entry | None:
-        """The same by everything else as well."""
-        found = list(islice(self._fitting(case), 2))
-        if not found:
-            return None
-        best, second = found[0], found[-1]
-        next_price = float(second.price) if len(found) > 1 else NO_PRICE
-        return self._entry(case.place, Two(best.slot, second.slot, float(best.price), next_price))
-
-    def _fitting(self, case: Case) -> Iterator[Offer]:
-        """The offers that the job can have now, from the cheapest on."""
-        pool, units = self.pool(case), case.terms.units
-        done: set[int] = set()
-        for count in (_SHORTLIST, pool.size()):
-            for slot in pool.cheapest(units, count):
-                if slot in done:
-                    continue
-                offer = self.offer(case, slot)
-                if isinstance(offer, Offer):
-                    yield offer
-                elif offer == "price":
-                    return  # the others are no cheaper
-                done.add(slot)
-
-    def run(self) -> None:
-        """Serve the queue until nobody in it can be served."""
-        queue = self.enter()
+    def _serve_queue(self, queue: list[Entry]) -> None:
+        """Serve these jobs until nobody among them can be served."""
         heapify(queue)
-        is_close = bytearray(len(self._job_ids))
-        pools = self._pool_of
+        have = self._have
         while queue:
             entry = queue[0]
             place = _place_of(entry)
             # Without its second it has only more to lose: its turn is now all the same.
-            pool = pools[place]
-            if pool is not None and not pool.index.is_open[_best_of(entry)]:
-                is_near = is_close[place]
-                again = self._look_closely(self.case(place)) if is_near else self._look(place)
+            if not have.pool_at(place).index.is_open[_best_of(entry)]:
+                again = self._look(place)
                 if again is None:
                     heappop(queue)
                     continue
@@ -344,65 +148,96 @@ class Engine:
                     heapreplace(queue, again)
                     continue
                 entry = again
-            case = self.case(place)
-            if self._serve(case, entry):
+            case = have.case(place)
+            offer = have.offer(case, _best_of(entry))
+            if isinstance(offer, Offer):
                 heappop(queue)
+                if -_loss_of(entry) <= self._band(offer) - offer.price:
+                    offer = self._chosen(case, offer)
+                self._serve(case, offer)
                 continue
             # The ramp, the money that is left, or something else in the pair stands against it.
-            is_close[place] = 1
-            closer = self._look_closely(case)
+            self._is_close[place] = 1
+            closer = self._look(place)
             if closer is None:
                 heappop(queue)
             else:
                 heapreplace(queue, closer)
 
-    def _serve(self, case: Case, entry: Entry) -> bool:
-        """Give the job its offer, if that can still be had."""
-        offer = self.offer(case, _best_of(entry))
+    def _look(self, place: int) -> Entry | None:
+        """A job's place in the queue, by prices and room; once that has failed, by all there is."""
+        have = self._have
+        if not self._is_close[place]:
+            two = have.pool_at(place).two(have.units[place])
+            return None if two is None else self._entry(place, two)
+        found = list(islice(have.fitting(have.case(place)), 2))
+        if not found:
+            return None
+        best, second = found[0], found[-1]
+        next_price = float(second.price) if len(found) > 1 else NO_PRICE
+        return self._entry(place, Two(best.slot, second.slot, float(best.price), next_price))
+
+    def _entry(self, place: int, two: Two) -> Entry | None:
+        limit = self._have.limits[place]
+        if two.price > limit:
+            return None
+        # A job that gets nothing is as bad as one for all that it would pay.
+        second = two.second_price
+        loss = int(two.price - (second if second < limit else limit))
+        return (loss << _PLACE_BITS | place) << _SLOT_BITS | two.first
+
+    # ---- a match
+
+    def _serve_held(self, place: int, slot: int, *, has_rivals: bool) -> bool:
+        """
+        Give a job the offer at whose node a place is held for it, or one that costs nearly as
+        little or less and has room. If it can't have the offer, the place is given back.
+        """
+        have = self._have
+        case = have.case(place)
+        offer = have.offer(case, slot, held=1)
         if isinstance(offer, str):
+            have.give(have.node_of(case.offers, slot), 1)
             return False
-        band = offer.price * self._choice.band_bps // money.BPS
-        if -_loss_of(entry) <= band:
-            offer = self._chosen(case, offer, offer.price + band)
-        row = case.offers.rows[offer.slot]
-        ask = self.columns.asks[row]
-        self._spend(ask.ask.provider, offer.stake)
-        self._spend(case.terms.requester, offer.funds)
-        self._take(self.columns.places[row], case.members)
-        match = Match(case.job_id, ask, offer.total, offer.tip, offer.lock)
-        self.places.append(case.place)
-        self.matches.append(match)
+        rival = have.pool_at(place).two(have.units[place]) if has_rivals else None
+        if rival is None or rival.price > self._band(offer):
+            self._match(case, offer)
+        else:
+            have.give(have.node_of(case.offers, slot), 1)
+            cheapest = next(have.fitting(case))
+            self._serve(case, self._chosen(case, cheapest))
         return True
 
-    def _chosen(self, case: Case, best: Offer, limit: int) -> Offer:
-        """One of the offers for a price of at most `limit`: by lot, or by its record."""
-        asks, rows = self.columns.asks, case.offers.rows
+    def _band(self, offer: Offer) -> int:
+        """The most that an offer may cost which costs nearly as little."""
+        return offer.price + offer.price * self._choice.band_bps // money.BPS
+
+    def _serve(self, case: Case, offer: Offer) -> None:
+        """Match a job with an offer that has room for it."""
+        self._have.take(self._have.node_of(case.offers, offer.slot), case.members)
+        self._match(case, offer)
+
+    def _match(self, case: Case, offer: Offer) -> None:
+        have = self._have
+        have.spend(case, offer)
+        ask = have.columns.asks[case.offers.rows[offer.slot]]
+        self.places.append(case.place)
+        self.matches.append(Match(case.job_id, ask, offer.total, offer.tip, offer.lock))
+
+    def _chosen(self, case: Case, best: Offer) -> Offer:
+        """One of the offers that cost nearly as little as the best: by lot, or by its record."""
+        limit = self._band(best)
+        asks, rows = self._have.columns.asks, case.offers.rows
         seed = blake2b(case.job_id + asks[rows[best.slot]].ask_hash, digest_size=8).digest()
         by_lot = int.from_bytes(seed[:4]) % money.BPS < self._choice.random_bps
         if limit == best.price and not by_lot:
             # Slots are in the order of records, and the best is the first of its price.
             return best
-        fitting = takewhile(lambda offer: offer.price <= limit, self._fitting(case))
+        fitting = takewhile(lambda offer: offer.price <= limit, self._have.fitting(case))
         equals = list(islice(fitting, _MOST_EQUALS))
         if by_lot:
             return equals[int.from_bytes(seed[4:]) % len(equals)]
         return min(equals, key=lambda offer: offer.slot)
-
-    def _spend(self, account: str, amount: int) -> None:
-        if amount:
-            self._spent[account] = self._spent.get(account, 0) + amount
-
-    def _take(self, place: int, count: int) -> None:
-        room = self.columns.room
-        room[place] -= count
-        if room[place] == 0:
-            for index, slot in self._slots[place]:
-                index.take(slot)
-
-
-def _rounded_up(amount: int) -> float:
-    """An amount as a float that isn't below it, by at most one part in 2**50 above."""
-    return amount * (1 + 2.0**-51)
 
 
 def propose(
@@ -416,10 +251,11 @@ def propose(
     pairs (job id, ask hash) in `barred`. The same arguments always give the same plan.
     """
     choice = choice or Choice()
-    engine = Engine(book, snapshot, barred, choice)
+    candidates = Candidates(book, snapshot, barred)
+    engine = Engine(candidates, choice)
     engine.run()
     order = sorted(range(len(engine.places)), key=engine.places.__getitem__)
     return Plan(
         matches=tuple(engine.matches[number] for number in order),
-        report=report(engine, len(book), set(engine.places), choice.reports),
+        report=report(candidates, len(book), set(engine.places), choice.reports),
     )

@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from headrace.market.columns import Columns, Integers
+from headrace.market.columns import Columns, Integers, Reals
 from headrace.terms.words import ZERO_ADDRESS, Terms
+
+NO_PRICE = float("inf")
 
 # Sets that are kept per bound. Jobs with more different bounds than that have theirs made anew.
 _MOST_SETS = 2_048
@@ -75,6 +77,10 @@ class ProgramIndex:
         is_alive = [not columns.dead[r] and columns.room[columns.places[r]] > 0 for r in self.rows]
         self.is_open = bytearray(is_alive)
         self.alive: Bits = to_bits(np.array(is_alive, dtype=np.bool_))
+        # What an offer asks for no units now: its base price, and what is bid for a place at its
+        # node; infinite while there is no room. In `fallen` are the slots that came to be lower.
+        self.now: Reals = np.where(is_alive, self.base, NO_PRICE)
+        self.fallen: list[int] = []
         self._counterparties = {columns.asks[row].ask.counterparty for row in self.rows}
         self._levels: dict[str, _Levels] = {}
         self._values: dict[str, dict[object, Bits]] = {}
@@ -123,11 +129,16 @@ class ProgramIndex:
         """The asks by what `key_of` says of their row."""
         sets = self._values.get(name)
         if sets is None:
-            sets = self._values[name] = {}
+            slots: dict[object, list[int]] = {}
             for slot, row in enumerate(self.rows):
-                key = key_of(row)
-                sets[key] = sets.get(key, 0) | 1 << slot
+                slots.setdefault(key_of(row), []).append(slot)
+            sets = self._values[name] = {key: self._of_slots(found) for key, found in slots.items()}
         return sets
+
+    def _of_slots(self, slots: list[int]) -> Bits:
+        flags = np.zeros(self.size, dtype=np.bool_)
+        flags[slots] = True
+        return to_bits(flags)
 
     # ---- sets by a job's terms
 
@@ -220,7 +231,21 @@ class ProgramIndex:
             found &= bits
         return found
 
+    # ---- what changes while a plan is made
+
+    def bid(self, slot: int, level: float) -> None:
+        """Note what a place at an offer's node costs above the price, no less than before."""
+        self.now[slot] = self.base[slot] + level
+
     def take(self, slot: int) -> None:
         """Note that an offer's node has no room left."""
         self.alive &= ~(1 << slot)
         self.is_open[slot] = 0
+        self.now[slot] = NO_PRICE
+
+    def give(self, slot: int) -> None:
+        """Note that an offer's node has room again, at the offer's own price."""
+        self.alive |= 1 << slot
+        self.is_open[slot] = 1
+        self.now[slot] = self.base[slot]
+        self.fallen.append(slot)

@@ -12,19 +12,19 @@ each power of two, and say when the others have to be looked at as well.
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from headrace.market.columns import Integers
-from headrace.market.index import Bits, ProgramIndex, members
+from headrace.market.columns import Integers, Reals
+from headrace.market.index import NO_PRICE, Bits, ProgramIndex, members
 
-Reals = npt.NDArray[np.float64]
-
-_ACTIVE = 64
-# Prices that are looked at in one go: 2**18 are 2 MiB.
-_AT_ONCE = 1 << 18
+_ACTIVE = 96
+# How far above the lowest price `nearly_two` may be.
+_SLACK = 1.25
+# Prices that are looked at in one go: 2**16 are half a MiB.
+_AT_ONCE = 1 << 16
+# How many offers that came to be cheaper are noted one by one.
+_MOST_FALLS = 16
 # What rounding may have added to a chord.
 _DOUBT = 1 - 1e-12
-NO_PRICE = float("inf")
 
 
 class Two(NamedTuple):
@@ -43,15 +43,14 @@ class Pool:
     """The offers of one program that let one shape through."""
 
     __slots__ = (
-        "_active",
-        "_base",
         "_bits",
         "_floors",
-        "_per_unit",
-        "_powers",
+        "_heard",
+        "_lines",
         "_prices",
         "_rest",
         "_slots",
+        "_weights",
         "index",
     )
 
@@ -62,124 +61,137 @@ class Pool:
         """
         self.index = index
         self._bits = bits
-        self._powers: Reals = 2.0 ** np.arange(units.bit_length() + 1)
         self._fill(units)
 
     def _fill(self, units: int) -> None:
         """Take those that are the cheapest for `units` of those that have room."""
         index = self.index
         slots = members(self._bits & index.alive)
+        self._heard = len(index.fallen)
         self._rest: Integers = slots[:0]
         if len(slots) > _ACTIVE:
-            prices = index.base[slots] + index.per_unit[slots] * units
-            parted = np.argpartition(prices, _ACTIVE)
+            parted = np.argpartition(self._priced(slots, units), _ACTIVE)
             self._rest = slots[parted[_ACTIVE:]]
             slots = np.sort(slots[parted[:_ACTIVE]])
         self._slots: Integers = slots
-        self._active: list[int] = slots.tolist()
-        # Infinite where the room is known to be gone.
-        self._base: Reals = index.base[slots]
-        self._per_unit: Reals = index.per_unit[slots]
+        # Their prices are one product: of (1, units) and (base prices now, prices per unit).
+        self._weights: Reals = np.ones(2)
+        self._lines: Reals = np.array((index.now[slots], index.per_unit[slots]))
         self._prices: Reals = np.empty(len(slots))
-        self._price_rest()
+        self._floors: dict[int, float] = {}
 
-    def _price_rest(self) -> None:
-        rest, index = self._rest, self.index
-        self._floors: list[float] = []
-        if len(rest):
-            lines = index.base[rest] + index.per_unit[rest] * self._powers[:, None]
-            self._floors = lines.min(axis=1).tolist()
+    def _priced(self, slots: Integers, units: int) -> Reals:
+        """What these offers ask for `units` now."""
+        prices: Reals = self.index.now[slots] + self.index.per_unit[slots] * units
+        return prices
 
     def _floor(self, units: int) -> float:
         """A price that none of the rest is below."""
-        if not self._floors:
+        if not len(self._rest):
             return NO_PRICE
         power = units.bit_length() - 1
-        if power + 1 >= len(self._floors):
-            self._powers = 2.0 ** np.arange(power + 2)
-            self._price_rest()
-        low, high = self._floors[power], self._floors[power + 1]
+        low, high = self._floor_at(power), self._floor_at(power + 1)
         start = 1 << power
         return (low + (high - low) * (units - start) / start) * _DOUBT
 
-    def size(self) -> int:
-        """How many offers there are; some may have no room any more."""
-        return len(self._slots) + len(self._rest)
-
-    def best_two(self, units: Integers) -> list[Two]:
-        """
-        For a job of each of these units the two lowest. An empty pool is a ValueError; all of its
-        offers have to have room still.
-        """
-        if not len(self._slots):
-            raise ValueError("pool: it is empty")
-        count = len(self._slots)
-        found: list[Two] = []
-        step = max(_AT_ONCE // count, 1)
-        for start in range(0, len(units), step):
-            some = units[start : start + step]
-            prices = self._base + self._per_unit * some[:, None]
-            rows = np.arange(len(some))
-            first = prices.argmin(axis=1)
-            lowest = prices[rows, first]
-            prices[rows, first] = NO_PRICE
-            second = prices.argmin(axis=1) if count > 1 else first
-            second_lowest = prices[rows, second]
-            found += map(
-                Two,
-                self._slots[first].tolist(),
-                self._slots[second].tolist(),
-                lowest.tolist(),
-                second_lowest.tolist(),
-            )
-            if len(self._rest):
-                floors = [self._floor(each) for each in some.tolist()]
-                for row in np.flatnonzero(second_lowest > np.array(floors)).tolist():
-                    found[start + row] = self._two_of_all(int(some[row])) or found[start + row]
+    def _floor_at(self, power: int) -> float:
+        found = self._floors.get(power)
+        if found is None:
+            # Prices of the rest don't fall until the next filling, so this will do till then.
+            found = self._floors[power] = float(self._priced(self._rest, 1 << power).min())
         return found
+
+    def _is_current(self) -> bool:
+        """
+        Take note of the offers that came to be cheaper; False if that takes more than a filling.
+        """
+        fallen, index = self.index.fallen, self.index
+        if len(fallen) == self._heard:
+            return True
+        if len(fallen) - self._heard > _MOST_FALLS:
+            return False
+        active = self._slots.tolist()
+        for slot in fallen[self._heard :]:
+            if self._bits >> slot & 1 and slot not in active:
+                self._rest = np.append(self._rest, slot)
+                base, per_unit = index.now.item(slot), index.per_unit.item(slot)
+                for power, floor in self._floors.items():
+                    self._floors[power] = min(floor, base + per_unit * (1 << power))
+        self._heard = len(fallen)
+        return True
+
+    def size(self) -> int:
+        """How many of the offers have room now."""
+        return (self._bits & self.index.alive).bit_count()
+
+    def was_empty(self) -> bool:
+        """Whether none had room when prices were last looked at."""
+        return not len(self._slots)
+
+    def about_two(self, units: Integers) -> tuple[Reals, Reals]:
+        """
+        The lowest price and the second lowest for a job of each of these units, as far as the
+        active go: good for an order among jobs. NO_PRICE where there is none.
+        """
+        lowest, second = np.full((2, len(units)), NO_PRICE)
+        step = _AT_ONCE // _ACTIVE
+        for start in range(0, len(units) if len(self._slots) else 0, step):
+            prices = self._lines[0] + self._lines[1] * units[start : start + step, None]
+            rows = np.arange(len(prices))
+            first = prices.argmin(axis=1)
+            lowest[start : start + step] = prices[rows, first]
+            prices[rows, first] = NO_PRICE
+            second[start : start + step] = prices.min(axis=1)
+        return lowest, second
 
     def two(self, units: int) -> Two | None:
         """The two lowest for one job of what has room now; None if nothing has."""
-        found = self._two_active(units)
-        if not self._floors or (found is not None and found.second_price <= self._floor(units)):
-            return found
+        if self._is_current():
+            found = self._two_active(units)
+            if found is None and not len(self._rest):
+                return None
+            if found is not None and found.second_price <= self._floor(units):
+                return found
+        # Of these units the active are the cheapest now, and more than two if there are any others.
         self._fill(units)
-        found = self._two_active(units)
-        if self._floors and (found is None or found.second_price > self._floor(units)):
-            found = self._two_of_all(units)
-        return found
+        return self._two_active(units)
+
+    def nearly_two(self, units: int) -> Two | None:
+        """
+        The same in less time where prices lie close, which bids make them do. The first may cost up
+        to a quarter more than the lowest; if it may, the second is the first again, at its price.
+        """
+        if self._is_current():
+            found = self._two_active(units)
+            if found is None and not len(self._rest):
+                return None
+            if found is not None:
+                floor = self._floor(units)
+                if found.second_price <= floor:
+                    return found
+                if found.price <= floor * _SLACK:
+                    return Two(found.first, found.first, found.price, found.price)
+        self._fill(units)
+        return self._two_active(units)
 
     def _two_active(self, units: int) -> Two | None:
-        is_open, slots = self.index.is_open, self._active
-        if not slots:
+        # A plan spends a good part of its time here: no new arrays, and no more calls than needed.
+        slots, prices = self._slots, self._prices
+        if not len(slots):
             return None
-        # A plan spends a good part of its time here: a real factor, one array for all of them.
-        prices = np.multiply(self._per_unit, float(units), out=self._prices)
-        prices += self._base
-        first, lowest = -1, NO_PRICE
-        while True:
-            at = int(prices.argmin())
-            price = prices.item(at)
-            if price == NO_PRICE:
-                return None if first < 0 else Two(first, first, lowest, NO_PRICE)
-            slot = slots[at]
-            if not is_open[slot]:
-                self._base[at] = NO_PRICE
-            elif first < 0:
-                first, lowest = slot, price
-            else:
-                return Two(first, slot, lowest, price)
-            prices[at] = NO_PRICE
-
-    def _two_of_all(self, units: int) -> Two | None:
-        found = self.cheapest(units, 2)
-        if not found:
+        self._lines[0] = self.index.now[slots]
+        self._weights[1] = units
+        self._weights.dot(self._lines, prices)
+        at = prices.argmin()
+        price = prices.item(at)
+        if price == NO_PRICE:
             return None
-        base, per_unit = self.index.base, self.index.per_unit
-        first, second = found[0], found[-1]
-        price, second_price = (float(base[s] + per_unit[s] * units) for s in (first, second))
-        if len(found) == 1:
-            second_price = NO_PRICE
+        first = second = slots.item(at)
+        prices[at] = NO_PRICE
+        at = prices.argmin()
+        second_price = prices.item(at)
+        if second_price != NO_PRICE:
+            second = slots.item(at)
         return Two(first, second, price, second_price)
 
     def cheapest(self, units: int, count: int) -> list[int]:

@@ -1,42 +1,22 @@
 """Why jobs get nothing: every filter says how many offers it has dropped; none is silent."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from headrace.errors import Rejected
 from headrace.market.book import OpenJob
-from headrace.market.columns import Columns
 from headrace.market.matching import fits_from, judge
 from headrace.market.plan import Report, Shortfall
-from headrace.market.pool import Pool
 from headrace.market.snapshot import NO_VERIFIER, Snapshot
 from headrace.terms.money import price_of
 from headrace.terms.unmet import MAX_LIFE, NOT_ON_RECORD, check_form
-from headrace.terms.words import Terms, excluded_hash
+from headrace.terms.words import excluded_hash
 
 if TYPE_CHECKING:
-    from headrace.market.engine import Case
+    from headrace.market.candidates import Candidates, Case
 
 # How many of a job's cheapest offers are asked from when on they fit.
 _ASKED = 6
-
-
-class _Engine(Protocol):
-    """What is asked of the engine, after its plan."""
-
-    columns: Columns
-    snapshot: Snapshot
-    gates: dict[int, str]
-
-    def job(self, place: int) -> OpenJob: ...
-
-    def case(self, place: int) -> "Case": ...
-
-    def accepted(self, terms: Terms) -> bytes: ...
-
-    def pool(self, case: "Case") -> Pool: ...
-
-    def offer(self, case: "Case", slot: int) -> object: ...
 
 
 def gate(job: OpenJob, snapshot: Snapshot) -> str:
@@ -61,31 +41,31 @@ def gate(job: OpenJob, snapshot: Snapshot) -> str:
     return ""
 
 
-def report(engine: _Engine, jobs: int, served: set[int], most: int) -> Report:
+def report(candidates: "Candidates", jobs: int, served: set[int], most: int) -> Report:
     """The account of all jobs whose place is not among `served`; of `most` of them one by one."""
     unmatched = [place for place in range(jobs) if place not in served]
     return Report(
         jobs=jobs,
         unmatched=len(unmatched),
-        barred=Counter(engine.gates.values()),
-        shortfalls=tuple(_shortfall(engine, place) for place in unmatched[:most]),
+        barred=Counter(candidates.gates.values()),
+        shortfalls=tuple(_shortfall(candidates, place) for place in unmatched[:most]),
         not_accounted=max(len(unmatched) - most, 0),
     )
 
 
-def _shortfall(engine: _Engine, place: int) -> Shortfall:
-    case = engine.case(place)
-    job, index = engine.job(place), case.offers
-    refusal = engine.gates.get(place, "")
+def _shortfall(candidates: "Candidates", place: int) -> Shortfall:
+    case = candidates.case(place)
+    job, index = candidates.job(place), case.offers
+    refusal = candidates.gates.get(place, "")
     if refusal and refusal != "too_early":
         return Shortfall(job_id=job.job_id, considered=index.size, refusal=refusal)
-    dropped = _by_filter(engine, case)
-    pool = engine.pool(case)
-    asks, units = engine.columns.asks, job.terms.units
+    dropped = _by_filter(candidates, case)
+    pool = candidates.pool(case)
+    asks, units = candidates.columns.asks, job.terms.units
     slots = pool.cheapest(units, pool.size())
     slots.sort(key=lambda slot: (price_of(asks[index.rows[slot]].ask, units), slot))
     for number, slot in enumerate(slots):
-        reason = engine.offer(case, slot)
+        reason = candidates.offer(case, slot)
         if reason == "price":
             # The others are no cheaper.
             dropped["price"] += len(slots) - number
@@ -96,11 +76,11 @@ def _shortfall(engine: _Engine, place: int) -> Shortfall:
     for slot in slots[:_ASKED]:
         ask = asks[index.rows[slot]]
         try:
-            verdict = judge(job, ask, engine.snapshot)
+            verdict = judge(job, ask, candidates.snapshot)
         except Rejected:
             continue
-        fits = fits_from(job, ask, verdict, engine.snapshot)
-        if fits is not None and fits > engine.snapshot.now:
+        fits = fits_from(job, ask, verdict, candidates.snapshot)
+        if fits is not None and fits > candidates.snapshot.now:
             at = fits if at is None else min(at, fits)
     return Shortfall(
         job_id=job.job_id,
@@ -111,9 +91,9 @@ def _shortfall(engine: _Engine, place: int) -> Shortfall:
     )
 
 
-def _by_filter(engine: _Engine, case: "Case") -> Counter[str]:
+def _by_filter(candidates: "Candidates", case: "Case") -> Counter[str]:
     """How many offers each filter drops that is a set of bits."""
-    terms, index, columns = case.terms, case.offers, engine.columns
+    terms, index, columns = case.terms, case.offers, candidates.columns
     dropped: Counter[str] = Counter()
     for row in index.rows:
         if columns.dead[row]:
@@ -121,7 +101,7 @@ def _by_filter(engine: _Engine, case: "Case") -> Counter[str]:
         elif columns.room[columns.places[row]] == 0:
             dropped["capacity"] += 1
     sets = index.by_requirement(terms.requirement)
-    sets |= index.by_terms(terms, engine.accepted(terms), engine.snapshot.keeper)
+    sets |= index.by_terms(terms, candidates.accepted(terms), candidates.snapshot.keeper)
     for name, bits in sets.items():
         dropped[name] += index.size - bits.bit_count()
     for exclusion in case.excluded:
