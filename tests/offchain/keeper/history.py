@@ -41,8 +41,8 @@ class History:
         self.attempts: list[Attempt] = []
         self.posted: list[Terms] = []
         system = self.system
-        self._begun = self.chain.block_number()
         self.chain.mine(2)
+        self._begun = self.chain.block_number() - 1
         for provider in range(3):
             stage.ask(provider, (2 + provider) * UNIT)
         stage.bid(stage.terms())
@@ -234,7 +234,8 @@ class History:
 
     def rollback(self, a: int, b: int) -> None:
         """The latest blocks are undone, and other ones come in their place."""
-        # Not beyond where the history began: what is undone there is not its own.
+        # To a block of this history at most: of others the node may no longer have the state, and
+        # goes back to one with nothing in it.
         depth = min(1 + a % 12, self.chain.block_number() - self._begun)
         self.chain.rpc("anvil_rollback", depth)
         self.chain.travel(2 + b % 50)

@@ -1,5 +1,6 @@
 """A keeper on the real contracts of the test chain, in this process, whose line can be cut."""
 
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from headrace.market.postings import ask_posting, bid_posting
 from headrace.settings import Settings
 from headrace.store.board import Board
 from headrace.terms import eip712
-from headrace.terms.words import Ask, Terms, record_hash
+from headrace.terms.words import ZERO_ADDRESS, Ask, Terms, record_hash
 from tests.harness import Account
 from tests.system import ESCROW_BOOK, UNIT, Attempt, System
 from tests.unit.fault_proof.court import settings, small_model
@@ -39,6 +40,9 @@ NAMES = {
     "JobEscrow": "escrow",
     "FaultProof": "fault_proof",
 }
+
+
+_COINBASES = itertools.count(10**9)
 
 
 class Crash(BaseException):
@@ -83,6 +87,9 @@ class Stage:
             system.fault_proof.register_model(
                 model.descriptors, model.input_width, model.max_units, bytes(32)
             )
+        # Tests that begin alike would have the same blocks, to the hash. The node keeps the states
+        # of its latest 500 by hash: when the first of two that are alike goes, both have gone.
+        self.system.chain.rpc("anvil_setCoinbase", "0x" + next(_COINBASES).to_bytes(20).hex())
         self.folder.mkdir(exist_ok=True)
         self.board = Board(self.folder / "board")
         self.manifest = self.folder / "deployment.json"
@@ -112,6 +119,7 @@ class Stage:
     def close(self) -> None:
         """Close what was opened."""
         Line.reset()
+        self.system.chain.rpc("anvil_setCoinbase", ZERO_ADDRESS)
         while self.contexts:
             self.contexts.pop().close()
 
