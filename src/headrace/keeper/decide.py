@@ -163,7 +163,7 @@ class _Planner:
     def refutes(self) -> Iterator[Move]:
         for job, record, commitment in self.claimed():
             outcome = self.state.outcomes.get(job.id)
-            if outcome is None or outcome.verdict != Verdict.FALLS:
+            if outcome is None or outcome.verdict != Verdict.FALLS or self.now < job.claimed_at:
                 continue
             key = f"refute:{name(job)}"
             if self.falls_to_me(key, job.id, job.claimed_at, record.keeper):

@@ -10,12 +10,13 @@ from typing import NamedTuple
 from headrace.market.book import Book, OpenJob
 from headrace.market.columns import Columns
 from headrace.market.index import ProgramIndex
+from headrace.market.plan import Match
 from headrace.market.pool import Pool
 from headrace.market.reasons import gate
 from headrace.market.snapshot import NO_VERIFIER, Snapshot, VerifierState
 from headrace.terms import money
 from headrace.terms.compact import glance, terms_of
-from headrace.terms.words import Exclusion, Terms, verifier_terms
+from headrace.terms.words import Ask, Exclusion, Terms, verifier_terms
 
 # How many of a job's cheapest offers are looked at before all of them are.
 _SHORTLIST = 8
@@ -138,7 +139,7 @@ class Candidates:
         What an offer comes to, as `terms.unmet.weigh` has it; or what stands against it. So many
         places at its node are `held` for the job already.
         """
-        _, job_id, terms, _, index, verifier, limit, held, count = case
+        _, job_id, terms, _, index, verifier, limit, _, count = case
         row = index.rows[slot]
         if self.columns.room[self.columns.places[row]] + held < count:
             return "capacity"
@@ -165,15 +166,29 @@ class Candidates:
         if self._barred and (job_id, live.ask_hash) in self._barred:
             return "barred"
         total = before_tip + tip
-        payment, stake = total * count, lock * count
-        funds = payment - held if payment > held else 0
-        if terms.requester == ask.provider:
-            stake, funds = max(stake + payment - held, 0), 0
-        elif funds and funds > self._free(terms.requester):
+        stake, funds = self._amounts(case, ask, total, lock)
+        if funds and funds > self._free(terms.requester):
             return "funds"
         if stake > self._free(ask.provider):
             return "stake"
         return Offer(price, total, slot, tip, lock, funds, stake)
+
+    def had(self, case: Case, match: Match) -> Offer:
+        """What `offer` said of a match."""
+        ask = match.ask.ask
+        index = case.offers
+        row = self._row_of[match.ask.ask_hash]
+        stake, funds = self._amounts(case, ask, match.total, match.lock)
+        price = money.price_of(ask, case.terms.units)
+        return Offer(price, match.total, index.slot_of(row), match.tip, match.lock, funds, stake)
+
+    @staticmethod
+    def _amounts(case: Case, ask: Ask, total: int, lock: int) -> tuple[int, int]:
+        """The provider's stake, and what the requester has to add, for all members together."""
+        payment, stake = total * case.members, lock * case.members
+        if case.terms.requester == ask.provider:
+            return max(stake + payment - case.held, 0), 0
+        return stake, max(payment - case.held, 0)
 
     def _free(self, account: str) -> int:
         return self.snapshot.free.get(account, -1) - self._spent.get(account, 0)
@@ -262,15 +277,15 @@ class Candidates:
 
     # ---- what is given out
 
-    def spend(self, case: Case, offer: Offer) -> None:
-        """Put both sides' money for this aside."""
+    def spend(self, case: Case, offer: Offer, times: int = 1) -> None:
+        """Put both sides' money for this aside; -1 `times` gives it back."""
         row = case.offers.rows[offer.slot]
         for account, amount in (
             (self.columns.asks[row].ask.provider, offer.stake),
             (case.terms.requester, offer.funds),
         ):
             if amount:
-                self._spent[account] = self._spent.get(account, 0) + amount
+                self._spent[account] = self._spent.get(account, 0) + amount * times
 
     def node_of(self, index: ProgramIndex, slot: int) -> int:
         """The node that an offer is for."""

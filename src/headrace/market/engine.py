@@ -13,7 +13,8 @@ A plan is a pure function of the book, the snapshot and the choice. Every pair i
 """
 
 from array import array
-from collections.abc import Container, Iterable
+from collections import deque
+from collections.abc import Container
 from hashlib import blake2b
 from heapq import heapify, heappop, heapreplace
 from itertools import islice, takewhile
@@ -23,15 +24,18 @@ import numpy as np
 from headrace.market.auction import NOTHING, Auction
 from headrace.market.book import Book
 from headrace.market.candidates import Candidates, Case, Offer
-from headrace.market.index import NO_PRICE
+from headrace.market.index import NO_PRICE, ProgramIndex
 from headrace.market.plan import Choice, Match, Plan
 from headrace.market.pool import Two
 from headrace.market.reasons import report
 from headrace.market.snapshot import Snapshot
 from headrace.terms import money
+from headrace.terms.money import price_of
 
 # Between how many offers of one price lots are drawn.
 _MOST_EQUALS = 32
+# How many moves are tried for each job.
+_TRIES = 4
 
 # A job in the queue is one integer, which takes a third of a tuple's memory: what it loses if it
 # isn't served now (negative: the least comes first), its place in the waiting, its best slot.
@@ -75,8 +79,12 @@ class Engine:
             queue = (self._look(place) for place in waiting if place in batches)
             self._serve_queue([entry for entry in queue if entry is not None])
             waiting = array("q", (place for place in waiting if place not in batches))
-        queue = (self._look(place) for place in self._auction(waiting))
+        auctioned = array("q", sorted(waiting))
+        left, freed = self._auction(waiting)
+        queue = (self._look(place) for place in left)
         self._serve_queue([entry for entry in queue if entry is not None])
+        if freed:
+            self._move_up(auctioned, freed)
 
     def _enter(self) -> "array[int]":
         """
@@ -99,10 +107,11 @@ class Engine:
         order = np.lexsort((-joined, np.concatenate(losses)))
         return array("q", joined[order].tobytes())
 
-    def _auction(self, waiting: "array[int]") -> Iterable[int]:
+    def _auction(self, waiting: "array[int]") -> tuple[list[int], list[int]]:
         """
-        Auction the room off among these jobs, the last first, and serve those that get some. Gives
-        the others, if there may be something left for them.
+        Auction the room off among these jobs, the last first, and serve those that get some.
+        Returns the others, if there may be something left for them, and the nodes of which places
+        came free after somebody was served.
         """
         have = self._have
         auction = Auction(have.columns.room, have.offers_of, have.columns.places, len(have.job_ids))
@@ -127,7 +136,77 @@ class Engine:
             index = have.pool_at(place).index
             if slots[place] == NOTHING and len(index.fallen) != heard[index]:
                 left.add(place)
-        return sorted(left)
+        freed = {
+            have.node_of(index, slot)
+            for index, count in heard.items()
+            for slot in index.fallen[count:]
+        }
+        return sorted(left), sorted(freed)
+
+    def _move_up(self, places: "array[int]", freed: list[int]) -> None:
+        """
+        Offer what came free to jobs that were served before, to whom it would save most first; what
+        they leave is offered in turn. Every move lowers the sum of all prices.
+        """
+        have = self._have
+        number_of = {place: number for number, place in enumerate(self.places)}
+        jobs_of: dict[ProgramIndex, list[int]] = {}
+        for place in places:
+            jobs_of.setdefault(have.pool_at(place).index, []).append(place)
+        jobs = {index: np.array(found) for index, found in jobs_of.items()}
+        all_units, pays = np.array(have.units), np.array(have.limits)
+        for place, number in number_of.items():
+            pays[place] = price_of(self.matches[number].ask.ask, have.units[place])
+        # Only so many times as there are jobs: a plan is wanted in time.
+        tries = _TRIES * len(places)
+        waiting = deque(freed)
+        while waiting and tries > 0:
+            node = waiting.popleft()
+            for index, slot in have.offers_of[node]:
+                if not index.is_open[slot] or index not in jobs:
+                    continue
+                found = jobs[index]
+                asked = index.base[slot] + index.per_unit[slot] * all_units[found]
+                saved = pays[found] - asked * (1 + self._choice.band_bps / money.BPS)
+                order = np.argsort(-saved, kind="stable")[: np.count_nonzero(saved > 0)]
+                for place in found[order].tolist():
+                    if not index.is_open[slot] or tries <= 0:
+                        break
+                    if not have.pool_at(place).has(slot):
+                        continue
+                    tries -= 1
+                    left = self._move(place, slot, number_of)
+                    if left is not None:
+                        pays[place] = index.base[slot] + index.per_unit[slot] * have.units[place]
+                        waiting += left
+
+    def _move(self, place: int, slot: int, number_of: dict[int, int]) -> list[int] | None:
+        """
+        Match a job with this offer, and no longer with the one that it has, if it can have it.
+        Returns the nodes that it leaves, none or one; None if it can't.
+        """
+        have = self._have
+        case, number = have.case(place), number_of.get(place)
+        if number is None:
+            offer = have.offer(case, slot)
+            if isinstance(offer, str):
+                return None
+            number_of[place] = len(self.matches)
+            self._serve(case, offer)
+            return []
+        before = self.matches[number]
+        had = have.had(case, before)
+        have.spend(case, had, times=-1)
+        offer = have.offer(case, slot)
+        if isinstance(offer, str):
+            have.spend(case, had)
+            return None
+        node = have.node_of(case.offers, had.slot)
+        have.give(node, 1)
+        have.take(have.node_of(case.offers, slot), 1)
+        have.spend(case, offer)
+        self.matches[number] = self._match_of(case, offer)
+        return [node]
 
     # ---- the queue
 
@@ -218,11 +297,13 @@ class Engine:
         self._match(case, offer)
 
     def _match(self, case: Case, offer: Offer) -> None:
-        have = self._have
-        have.spend(case, offer)
-        ask = have.columns.asks[case.offers.rows[offer.slot]]
+        self._have.spend(case, offer)
         self.places.append(case.place)
-        self.matches.append(Match(case.job_id, ask, offer.total, offer.tip, offer.lock))
+        self.matches.append(self._match_of(case, offer))
+
+    def _match_of(self, case: Case, offer: Offer) -> Match:
+        ask = self._have.columns.asks[case.offers.rows[offer.slot]]
+        return Match(case.job_id, ask, offer.total, offer.tip, offer.lock)
 
     def _chosen(self, case: Case, best: Offer) -> Offer:
         """One of the offers that cost nearly as little as the best: by lot, or by its record."""

@@ -86,6 +86,10 @@ class ProgramIndex:
         self._values: dict[str, dict[object, Bits]] = {}
         self._masks: dict[tuple[str, int], Bits] = {}
 
+    def slot_of(self, row: int) -> int:
+        """The slot of a row; ValueError if the ask doesn't list the program."""
+        return self.rows.index(row)
+
     # ---- sets by bound
 
     def at_least(self, name: str, bound: int) -> Bits:

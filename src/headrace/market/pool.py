@@ -124,6 +124,10 @@ class Pool:
         """How many of the offers have room now."""
         return (self._bits & self.index.alive).bit_count()
 
+    def has(self, slot: int) -> bool:
+        """Whether it lets an offer's slot through, with room or without."""
+        return bool(self._bits >> slot & 1)
+
     def was_empty(self) -> bool:
         """Whether none had room when prices were last looked at."""
         return not len(self._slots)

@@ -1,5 +1,6 @@
 """The auction and the pools behind it, against all offers looked at one by one and scipy."""
 
+import random
 from array import array
 from dataclasses import replace
 
@@ -11,7 +12,11 @@ from hypothesis import strategies as st
 from headrace.market import auction as auction_module
 from headrace.market.auction import NOTHING, Auction
 from headrace.market.candidates import Candidates
+from headrace.market.engine import propose
+from headrace.market.matching import judge
 from headrace.market.pool import Pool
+from headrace.terms.money import price_of
+from headrace.terms.words import Node
 from scripts.bench.matching import ASSIGNED, price_gap
 from scripts.bench.random_market import Size, market
 from tests.offchain.market.worlds import World
@@ -140,3 +145,43 @@ def test_an_auction_comes_to_an_end_whatever_is_bid(monkeypatch: pytest.MonkeyPa
     auction = run(have, waiting)
     assert len(waiting) == 2
     assert sorted(auction.slots) == [NOTHING, NOTHING, 0]
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_nobody_could_have_had_for_less_what_is_free_in_the_end(seed: int) -> None:
+    draw = random.Random(seed)
+    size = Size(
+        jobs=60,
+        asks=draw.choice([20, 150]),
+        capacity=draw.choice([1, 3]),
+        programs=draw.choice([1, 3]),
+        listed=2,
+        open_jobs=draw.choice([1, 5]),
+    )
+    book, snapshot = market(size, seed)
+    # Stakes that last for a few places each: the auction doesn't know of them.
+    for provider in snapshot.providers:
+        snapshot.free[provider] = draw.choice([10**6, 10**7, 3 * 10**7, 10**15])
+    plan = propose(book, snapshot)
+    room = {
+        name: Node.unpack(state.nodes[0].word).capacity
+        for name, state in snapshot.providers.items()
+    }
+    free = dict(snapshot.free)
+    had = {match.job_id: match for match in plan.matches}
+    for match in plan.matches:
+        room[match.ask.ask.provider] -= 1
+        free[match.ask.ask.provider] -= match.lock
+    assert min(room.values()) >= 0
+    assert min(free.values()) >= 0
+    for job in book.jobs():
+        match = had.get(job.job_id)
+        units = job.terms.units
+        for ask in book.asks_for(job.terms.program):
+            is_free = room[ask.ask.provider] > 0 and (match is None or match.ask != ask)
+            if is_free and (
+                match is None or price_of(ask.ask, units) < price_of(match.ask.ask, units)
+            ):
+                verdict = judge(job, ask, snapshot)
+                assert not verdict.fits or verdict.quote.lock > free[ask.ask.provider]

@@ -239,7 +239,7 @@ def test_funds_of_signed_jobs_are_given_once() -> None:
     world.ask(B, UNIT)
     plan = plan_of(world)
     assert len(plan.matches) == 2
-    assert [found.dropped for found in plan.report.shortfalls] == [{"funds": 2}]
+    assert [found.dropped for found in plan.report.shortfalls] == [{"capacity": 1, "funds": 1}]
     assert {match.total for match in plan.matches} == {2_005_000}
     world.free[REQUESTER] += 1
     assert len(pairs(world)) == 3
