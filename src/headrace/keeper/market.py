@@ -58,7 +58,8 @@ class Market:
         parties = book.parties()
         programs = sorted({program for program, _ in parties})
         asks = {ask.ask_hash: ask for program in programs for ask in book.asks_for(program)}
-        requesters = sorted({requester for _, requester in parties if asks})
+        # Without offers too: whether it is them or the job that is wanting is read off these.
+        requesters = sorted({requester for _, requester in parties})
         providers = self._providers(asks.values())
         people = sorted({*requesters, *providers})
         accounts = self._known.words([account_key(person) for person in people])
@@ -68,7 +69,7 @@ class Market:
             now=view.now,
             keeper=self._context.address,
             providers=providers,
-            verifiers=self._verifiers.read(programs) if asks else {},
+            verifiers=self._verifiers.read(programs),
             free={
                 person: account.free
                 for person, account in zip(people, accounts, strict=True)

@@ -289,6 +289,26 @@ def test_a_revoked_bid_is_not_sent_nor_one_without_funds(stage, system, caplog):
     assert (stage.sent(), said(caplog)) == (0, [])
 
 
+def test_without_any_offer_each_job_has_its_own_reason(stage, system, caplog):
+    """It is no verifier that was stopped, and no bid that was revoked: nobody has offered."""
+    caplog.set_level("INFO")
+    wanting, again, revoked = system.requesters[:3]
+    posted = system.job_id(system.post(stage.terms(requester=wanting.address)))
+    system.escrow.revoke_bids(sender=again)
+    signed_since = stage.bid(stage.terms(requester=again.address, epoch=1))
+    signed_before = stage.bid(stage.terms(requester=revoked.address))
+    system.escrow.revoke_bids(sender=revoked)
+    keeper = stage.keeper()
+    keeper.tick()
+    told = {r.job: (r.considered, r.refusal) for r in caplog.records if r.msg == "no offer fits"}
+    assert told == {posted: (0, ""), signed_since: (0, ""), signed_before: (0, "not_open")}
+    caplog.clear()
+    system.escrow.stop_verifier(system.fault_proof, sender=system.owner)
+    keeper.tick()
+    told = {r.job: (r.considered, r.refusal) for r in caplog.records if r.msg == "no offer fits"}
+    assert told[posted] == told[signed_since] == (0, "verifier_stopped")
+
+
 @pytest.mark.parametrize("inputs", [(), INPUTS])
 def test_a_pair_that_the_chain_refuses_makes_way_for_the_next(
     stage, system, monkeypatch, caplog, inputs
