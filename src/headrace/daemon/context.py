@@ -233,8 +233,12 @@ class Context:
         if self.stop.is_set or not self.is_supported:
             return Performed()
         actions = list(actions)
-        performed = self.performer.perform(actions, view.now, before=before)
-        self.observer.performed(actions, performed, view.now)
+        performed = Performed()
+        try:
+            performed = self.performer.perform(actions, view.now, before=before)
+        finally:
+            # What a failure has left undone is due, and its time runs out.
+            self.observer.performed(actions, performed, view.now)
         return performed
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from headrace.daemon.actions import Action
 from headrace.daemon.bench import Bench
 from headrace.daemon.context import Context, View
 from headrace.daemon.games import Game
-from headrace.errors import RetryLater, Unreachable
+from headrace.errors import HeadraceError, RetryLater, Unreachable
 from headrace.formats import AnyModel, AnyTrace
 from headrace.graph.trace import Trace as SmallTrace
 from headrace.graph2.model import MAX_LEVELS
@@ -87,12 +87,24 @@ class NodeDaemon:
         self._wake(view.claims)
         self._collect()
         self._perform(self._jobs_due(view.now), view)
-        if view.is_new:
-            provider = self._context.registry.provider_of(self._config.provider, view.block)
-            self._perform(self._standing(provider, view.now), view)
         if view.now - self._pruned_at >= _PRUNE_EVERY:
             self._pruned_at = view.now
             self._record.prune(view.now)
+
+    def _perform(self, actions: list[Action], view: View) -> None:
+        """The jobs' moves and, in a new block, what the provider needs."""
+        standing: list[Action] = []
+        if view.is_new:
+            try:
+                provider = self._context.registry.provider_of(self._config.provider, view.block)
+                standing = self._standing(provider, view.now)
+            except HeadraceError:
+                # No job's move waits for it.
+                self._context.perform(actions, view)
+                raise
+        # All at once, and in a new block even if it is nothing: the figures are those of a round.
+        if actions or view.is_new:
+            self._context.perform([*actions, *standing], view)
 
     # ---- the attempts that are ours
 
@@ -329,6 +341,7 @@ class NodeDaemon:
             args=(job.id, job.record, entry.root),
             note=f"root 0x{entry.root.hex()}",
             ground=record_hash(job.record),
+            deadline=job.claim_until,
         )
 
     def _decline(self, move: Move, job: Job) -> Action | None:
@@ -346,6 +359,7 @@ class NodeDaemon:
             args=(job.id, job.record),
             note=move.reason,
             ground=record_hash(job.record),
+            deadline=job.decline_until,
         )
 
     def _answer(self, key: AttemptKey, job: Job, now: int) -> list[Action]:
@@ -360,6 +374,7 @@ class NodeDaemon:
             self._in_trouble(key, "the demanded trace can't be published", is_final=False)
             return []
         data = given.to_bytes()
+        case = self._context.disputes.cases.get(job.claim_id)
         return [
             Action(
                 key=f"answer:{job.claim_id.hex()}",
@@ -367,6 +382,7 @@ class NodeDaemon:
                 function="publish_trace",
                 args=(ClaimRef(job.terms, job.record, job.commitment), data),
                 note=f"job 0x{job.id.hex()}, {len(data)} bytes",
+                deadline=None if case is None else case.due,
             )
         ]
 
@@ -400,10 +416,6 @@ class NodeDaemon:
             log.info("drained", extra={"provider": self._config.provider})
             self._context.stop.set()
         return []
-
-    def _perform(self, actions: list[Action], view: View) -> None:
-        if actions:
-            self._context.perform(actions, view)
 
 
 def _keep_until(job: Job) -> int:

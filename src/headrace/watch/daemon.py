@@ -78,10 +78,10 @@ class WatchDaemon:
         actions += self._fees()
         if self._large is not None:
             actions += self._large.moves(view)
-        if actions:
-            performed = self._context.perform(actions, view)
-            if self._large is not None:
-                self._large.performed(performed)
+        # Without any too: the figures say then that nothing is due any more.
+        performed = self._context.perform(actions, view)
+        if self._large is not None:
+            self._large.performed(performed)
         large = 0 if self._large is None else self._large.unchecked
         self._context.observer.watching(large + unchecked(self._open.values()))
 
@@ -145,9 +145,9 @@ class WatchDaemon:
             self._read(move.claim_id, known, view.now)
             return None
         if move.step == Step.DEMAND:
-            return self._demand(move.claim_id, known, view)
+            return self._demand(move, known, view)
         if move.step == Step.PROVE:
-            return self._prove(move.claim_id, known)
+            return self._prove(move, known)
         return self._action("silence", move.claim_id, known, "silence")
 
     def _examine(self, claim_id: bytes, known: _Open, now: int) -> None:
@@ -223,14 +223,17 @@ class WatchDaemon:
 
     # ---- on chain
 
-    def _prove(self, claim_id: bytes, known: _Open) -> Action | None:
+    def _prove(self, move: Move, known: _Open) -> Action | None:
         fault = known.fault
         if fault is None:
             return None
         note = f"operator {fault.op_index} row {fault.row} column {fault.column}"
-        return self._action("prove", claim_id, known, fault.function, *fault.arguments, note=note)
+        function, arguments = fault.function, fault.arguments
+        return self._action(
+            *("prove", move.claim_id, known, function, *arguments), note=note, deadline=move.until
+        )
 
-    def _demand(self, claim_id: bytes, known: _Open, view: View) -> Action | None:
+    def _demand(self, move: Move, known: _Open, view: View) -> Action | None:
         account = self._context.vault.account_of(self._context.address, view.block)
         lacks = []
         if not account.books >> Vault.FAULT_PROOF_BOOK & 1:
@@ -242,7 +245,7 @@ class WatchDaemon:
             self._say(known, "can't demand the trace", why)
             return None
         known.said.clear()
-        return self._action("demand", claim_id, known, "demand_trace")
+        return self._action("demand", move.claim_id, known, "demand_trace", deadline=move.until)
 
     def _action(
         self,
@@ -252,6 +255,7 @@ class WatchDaemon:
         function: str,
         *args: object,
         note: str = "",
+        deadline: int | None = None,
     ) -> Action | None:
         job = known.job
         if job.record is None or job.commitment is None:
@@ -263,6 +267,7 @@ class WatchDaemon:
             args=(ClaimRef(job.terms, job.record, job.commitment), *args),
             note=note,
             ground=(job.commitment, job.record),
+            deadline=deadline,
         )
 
     def _fees(self) -> list[Action]:

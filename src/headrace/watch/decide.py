@@ -60,18 +60,26 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A step with one claim."""
+    """A step with one claim. `until` is the last second in which the chain takes it, if any is."""
 
     claim_id: bytes
     step: Step
+    until: int | None = None
 
 
 def decide(claims: Iterable[Watched], now: int) -> list[Move]:
     """The moves at block time `now`, the most urgent claim first."""
     moves = []
     for claim in sorted(claims, key=lambda claim: (claim.prove_until, claim.claim_id)):
-        moves += [Move(claim.claim_id, step) for step in _steps(claim, now)]
+        moves += [Move(claim.claim_id, step, _until(claim, step)) for step in _steps(claim, now)]
     return moves
+
+
+def _until(claim: Watched, step: Step) -> int | None:
+    """The contract's own edge for a step on chain; silence can be called out at any time."""
+    if step == Step.PROVE:
+        return claim.prove_until
+    return claim.window_until if step == Step.DEMAND else None
 
 
 def _steps(claim: Watched, now: int) -> list[Step]:

@@ -283,12 +283,12 @@ class LargeClaims:
         standing = self._standing(known, commitment, game, view)
         step = next_step(standing)
         if step == Step.COMMIT:
-            return _some(large_moves.commit(claim_id, job, commitment))
+            return _some(large_moves.commit(claim_id, job, commitment, standing.edge))
         if step == Step.PROVE:
-            return _some(large_moves.prove(claim_id, job, fault))
+            return _some(large_moves.prove(claim_id, job, fault, standing.until))
         if step == Step.CLAIM and standing.own is not None:
-            own, proven_in = standing.own, standing.proven_in
-            return _some(large_moves.claim_reward(claim_id, job, fault, commitment, own, proven_in))
+            made = standing.own, standing.proven_in, standing.until
+            return _some(large_moves.claim_reward(claim_id, job, fault, commitment, *made))
         return []
 
     def _standing(

@@ -1,5 +1,6 @@
 """The moves against claims on models of version 2, as actions. A move of a game that isn't known
-(yet), or of a job without a claim, is None."""
+(yet), or of a job without a claim, is None. A deadline is the last second that GraphProof takes a
+move in, as far as is known now: it lies later once somebody has demanded or committed."""
 
 from headrace.chain.contracts import JobEscrow
 from headrace.chain.graph_rules import GraphProof, fault_digest
@@ -8,6 +9,7 @@ from headrace.chain.views import ClaimRef
 from headrace.daemon.actions import Action
 from headrace.daemon.games import Game, NodeState, Promise, place_name
 from headrace.graph2.faults import Fault
+from headrace.terms.words import FaultProofSettings
 from headrace.watch.large import Demand
 from headrace.watch.record import WatchRecord
 
@@ -33,15 +35,16 @@ def commit_key(claim_id: bytes, commitment: Commitment) -> str:
     return f"{key_of('commit', claim_id)}:{commitment.digest[:8].hex()}"
 
 
-def commit(claim_id: bytes, job: Job, commitment: Commitment) -> Action | None:
-    """Commit to a fault, without saying which."""
-    return _about(commit_key(claim_id, commitment), job, "commit_fault", commitment.digest)
+def commit(claim_id: bytes, job: Job, commitment: Commitment, until: int) -> Action | None:
+    """Commit to a fault, without saying which, until the last second of a proof."""
+    key = commit_key(claim_id, commitment)
+    return _about(key, job, "commit_fault", commitment.digest, deadline=until)
 
 
-def prove(claim_id: bytes, job: Job, fault: Fault) -> Action | None:
-    """Show a fault to everybody."""
-    key = key_of("prove", claim_id)
-    return _about(key, job, fault.function, *fault.arguments, note=_place(fault))
+def prove(claim_id: bytes, job: Job, fault: Fault, until: int) -> Action | None:
+    """Show a fault to everybody, until the last second of a proof."""
+    key, note = key_of("prove", claim_id), _place(fault)
+    return _about(key, job, fault.function, *fault.arguments, note=note, deadline=until)
 
 
 def claim_reward(
@@ -51,16 +54,17 @@ def claim_reward(
     commitment: Commitment,
     own: Promise,
     proven_in: int,
+    until: int,
 ) -> Action | None:
     """
     Show a fault that `own` on chain is the commitment to, of a claim whose first proof is in the
-    block `proven_in`, or 0.
+    block `proven_in`, or 0; until the last second of a proof, or of a reward.
     """
     arguments = (*fault.arguments, commitment.salt)
     key, note = key_of("reward", claim_id), _place(fault)
     # What was refused may be good after a reorganisation, or once somebody else has proven it.
     ground = (own.number, own.block, proven_in)
-    return _about(key, job, "claim_reward", *arguments, note=note, ground=ground)
+    return _about(*(key, job, "claim_reward", *arguments), note=note, ground=ground, deadline=until)
 
 
 def carry_out(claim_id: bytes, job: Job) -> Action | None:
@@ -78,11 +82,14 @@ def carry_out(claim_id: bytes, job: Job) -> Action | None:
 
 
 def demand(claim_id: bytes, job: Job, wanted: Demand, game: Game | None) -> Action | None:
-    """Ask for what is under a node."""
+    """Ask for what is under a node, until its level closes."""
     key = f"{key_of('demand', claim_id)}:{place_name(wanted.node)}"
     operator, proof = wanted.operator, list(wanted.operator_proof)
+    settings = FaultProofSettings.unpack(job.terms.settings)
+    until = job.claimed_at + settings.delay_over(wanted.node.level)
     if wanted.parent is None:
-        return _about(key, job, "open", operator, proof, note="the commitment's children")
+        note = "the commitment's children"
+        return _about(key, job, "open", operator, proof, note=note, deadline=until)
     if game is None or game.case is None:
         return None
     siblings = list(wanted.siblings)
@@ -97,6 +104,7 @@ def demand(claim_id: bytes, job: Job, wanted: Demand, game: Game | None) -> Acti
         ),
         note=f"level {node.level}, operator {node.operator}",
         ground=job.commitment,
+        deadline=until,
     )
 
 
@@ -134,6 +142,7 @@ def _about(
     *args: object,
     note: str = "",
     ground: tuple[int, ...] = (),
+    deadline: int | None = None,
 ) -> Action | None:
     if job.record is None or job.commitment is None:
         return None
@@ -144,6 +153,7 @@ def _about(
         args=(ClaimRef(job.terms, job.record, job.commitment), *args),
         note=note,
         ground=(job.commitment, job.record, *ground),
+        deadline=deadline,
     )
 
 

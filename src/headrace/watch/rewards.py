@@ -74,6 +74,23 @@ class Standing:
         last = max((promise.block for promise in self.promises), default=-REWARD_BLOCKS)
         return self.block < last + REWARD_BLOCKS and self.now <= self.end
 
+    @property
+    def until(self) -> int:
+        """
+        The last second of a proof or, once there is one, of the reward. Where the contract counts
+        blocks it is an estimate at `pace`, and never before `now` while a block of them is left.
+        """
+        if self.proven_in:
+            return min(self.end, self._after(self.open_until))
+        last = max((promise.block for promise in self.promises), default=None)
+        if last is None:
+            return self.edge
+        return max(self.edge, min(self.end, self._after(last + REWARD_BLOCKS)))
+
+    def _after(self, block: int) -> int:
+        """About when a block comes."""
+        return self.now + (block - self.block) * self.pace
+
     def has_room(self, until: int, blocks: int) -> bool:
         """Whether at least `blocks` blocks are left until the second `until`."""
         return until - self.now >= blocks * self.pace

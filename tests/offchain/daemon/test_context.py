@@ -7,7 +7,9 @@ import pytest
 
 from headrace.chain.fees import SECONDS_PER_DAY
 from headrace.chain.outbox_rows import Attempt, Draft
+from headrace.daemon.actions import Action
 from headrace.daemon.context import Context
+from headrace.errors import Unreachable
 from tests.offchain.keeper.stage import Stage
 from tests.system import System
 
@@ -44,6 +46,21 @@ def test_a_round_lets_go_of_what_was_final_for_the_days_of_the_settings(stage):
     rows = [row[0] for row in context.outbox._db.read("SELECT id FROM tx ORDER BY id")]
     assert old not in rows
     assert rows == [young, last]
+
+
+def test_what_a_failure_leaves_undone_shows_how_little_time_it_has(stage, monkeypatch):
+    context = stage.open(stage.system.keepers[3])
+    view = context.look()
+    drip = Action("drip", "Token", "drip", (1,), deadline=view.now + 40)
+
+    def silent(*args: object, **options: object) -> None:
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(context.sender, "submit", silent)
+    with pytest.raises(Unreachable):
+        context.perform([drip], view)
+    registry = context.observer.metrics.registry
+    assert registry.get_sample_value("headrace_deadline_slack_seconds") == 40
 
 
 def test_a_round_at_the_head_writes_a_checkpoint_that_a_restart_reads(stage):

@@ -77,7 +77,8 @@ class Fused:
 class FakeChain:
     """
     The contracts' side of the moves, and everything a daemon's context offers. A refused move is
-    noted in `refused`; those that went through are in `moves`, as (function, args).
+    noted in `refused`; those that went through are in `moves`, as (function, args). `deadlines` has
+    that of the last move of each function that was asked for.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -87,6 +88,7 @@ class FakeChain:
         self.rng = np.random.default_rng(3)
         self.moves: list[tuple[str, tuple[Any, ...]]] = []
         self.refused: list[tuple[str, str]] = []
+        self.deadlines: dict[str, int | None] = {}
         self.fuse = Fuse()
         self.folder = folder
         self.touched: set[bytes] = set()
@@ -132,6 +134,9 @@ class FakeChain:
     ) -> Performed:
         done = []
         for action in actions:
+            self.deadlines[action.function] = action.deadline
+            if not action.is_good(view.now):
+                continue
             self.fuse.step()
             before(action)
             reason = getattr(self, action.function)(*action.args)

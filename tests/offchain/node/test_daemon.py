@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from headrace.chain.jobs import Job
-from headrace.chain.views import JobState
+from headrace.chain.views import JobState, Provider
+from headrace.daemon.actions import Performed
+from headrace.daemon.context import View
 from headrace.errors import Unreachable
 from headrace.graph.encoding import Int8
 from headrace.graph.model import Model, Operator
@@ -167,6 +169,7 @@ def test_the_claims_last_second(stage: Theatre):
     path.with_name("elsewhere").rename(path)
     stage.tick(2)
     assert len(stage.world.done("submit_claim")) == 1
+    assert stage.world.deadlines["submit_claim"] == stage.world.now
 
 
 def test_a_second_too_late_nothing_is_sent(stage: Theatre):
@@ -196,6 +199,48 @@ def test_a_missing_input_is_declined_before_its_edge(stage: Theatre):
     assert entry is not None
     assert entry.stage == Stage.DECLINED
     assert stage.worker.runs == 0
+
+
+@pytest.mark.parametrize(("seconds", "is_sent"), [(ACK, True), (ACK + 1, False)])
+def test_the_last_second_of_declining(stage: Theatre, seconds: int, is_sent: bool):
+    stage.world.match(stage.world.terms(has_input=False))
+    stage.tick()
+    stage.world.later(seconds)
+    stage.tick(2)
+    assert len(stage.world.done("decline")) == is_sent
+    if is_sent:
+        assert stage.world.deadlines["decline"] == stage.world.now
+
+
+def test_a_claim_does_not_wait_for_an_answer_about_the_provider(stage: Theatre):
+    stage.world.match(stage.world.terms())
+    stage.tick()
+    stage.world.later()
+
+    def silent(provider: str, block: int) -> Provider:
+        raise Unreachable("no answer")
+
+    stage.world.provider_of = silent  # type: ignore[method-assign]
+    with pytest.raises(Unreachable):
+        stage.tick()
+    assert len(stage.world.done("submit_claim")) == 1
+
+
+def test_a_round_of_a_new_block_is_told_of_even_if_nothing_is_due(
+    stage: Theatre, monkeypatch: pytest.MonkeyPatch
+):
+    rounds: list[int] = []
+    perform = stage.world.perform
+
+    def told(actions: Any, view: View, **rest: Any) -> Performed:
+        rounds.append(len(actions))
+        return perform(actions, view, **rest)
+
+    monkeypatch.setattr(stage.world, "perform", told)
+    stage.tick(2)
+    stage.world.later()
+    stage.tick(2)
+    assert rounds == [0, 0]
 
 
 def test_an_input_that_comes_in_time_is_run(stage: Theatre):
@@ -368,6 +413,7 @@ def test_the_answers_last_second(stage: Theatre):
     stage.world.later(SETTINGS.reply)
     stage.tick()
     assert len(stage.world.done("publish_trace")) == 1
+    assert stage.world.deadlines["publish_trace"] == stage.world.now
 
 
 def test_after_due_there_is_no_answer(stage: Theatre):

@@ -68,6 +68,7 @@ class World(FakeChain):
     ) -> Performed:
         done, refused, deferred = [], {}, {}
         for action in actions:
+            self.deadlines[action.function] = action.deadline
             if action.function in self.put_off:
                 deferred[action.key] = "gas costs too much"
             elif action.function in self.stops:

@@ -91,6 +91,27 @@ def test_what_is_over_is_let_be(status: DisputeStatus):
     assert steps(T, status=status, **PROVABLE) == []
 
 
+@pytest.mark.parametrize(
+    ("step", "until", "changes"),
+    [
+        (Step.PROVE, T + WINDOW, PROVABLE),
+        (Step.PROVE, T + WINDOW + REPLY + FOLLOW, PROVABLE | DEMANDED),
+        (Step.PROVE, T + WINDOW + REPLY + FOLLOW, PROVABLE | PUBLISHED),
+        (Step.DEMAND, T + WINDOW, BAD),
+        (Step.SILENCE, None, BAD | DEMANDED | {"due": T - 1}),
+    ],
+)
+def test_a_move_says_until_when_the_contract_takes_it(
+    step: Step, until: int | None, changes: dict[str, Any]
+):
+    claim = Watched(claim_id=ID, claimed_at=T, settings=SETTINGS, **changes)
+    found = {move.step: move.until for move in decide([claim], T)}
+    assert found[step] == until
+    if until is not None:
+        assert step in steps(until, **(changes | {"due": T + 999}))
+        assert step not in steps(until + 1, **(changes | {"due": T + 999}))
+
+
 def test_the_most_urgent_comes_first():
     def claim(number: int, claimed_at: int) -> Watched:
         name = bytes([number]) * 32

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.chain.graph_rules import REWARD_BLOCKS
 from headrace.chain.views import JobState
 from headrace.watch.large import LargeChecker
 from headrace.watch.large_reports import LargeReports, size_of
@@ -90,6 +91,59 @@ def test_a_proof_with_a_commitment_that_is_refused_is_made_without(post: Post):
     post.world.stops.add("claim_reward")
     post.world.lied(is_stored=True)
     assert post.ticks(4) == [[], ["commit_fault"], ["claim_reward"], ["prove"]]
+
+
+# ---- until when
+
+
+def test_a_move_has_until_the_contract_closes_its_level(post: Post):
+    job = post.world.lied(is_stored=False)
+    levels = 0
+    for _ in range(40):
+        asked = post.tick()
+        if asked in (["open"], ["demand"]):
+            # Each demand lets the next one, and the proof, come later.
+            assert post.world.deadlines[asked[0]] == job.claimed_at + SETTINGS.delay_over(levels)
+            levels += 1
+        elif asked == ["commit_fault"]:
+            break
+        post.world.later()
+    assert levels > 1
+    until = job.claimed_at + SETTINGS.delay_over(levels)
+    assert post.world.deadlines["commit_fault"] == until
+    post.world.later()
+    assert post.tick() == ["claim_reward"]
+    assert post.world.deadlines["claim_reward"] == until
+
+
+def test_a_commitment_lets_its_proof_come_after_the_edge(post: Post):
+    job = post.world.lied(is_stored=True)
+    edge = job.claimed_at + SETTINGS.window
+    post.tick()
+    post.world.later(edge - post.world.now - ROOM_BLOCKS)
+    assert post.tick() == ["commit_fault"]
+    assert post.world.deadlines["commit_fault"] == edge
+    post.world.pending.add("claim_reward")
+    seen = []
+    for _ in range(REWARD_BLOCKS + 1):
+        post.world.later()
+        seen.append((post.tick(), post.world.deadlines.get("claim_reward")))
+    # One block a second: 20 of them from the commitment on, and none after.
+    last = edge - ROOM_BLOCKS + REWARD_BLOCKS
+    assert seen[:-2] == [(["claim_reward"], last)] * (REWARD_BLOCKS - 1)
+    assert [asked for asked, _ in seen[-2:]] == [[], []]
+
+
+def test_a_proof_in_the_last_second(tmp_path: Path):
+    post = Post(tmp_path, commits_first=False)
+    job = post.world.lied(is_stored=True)
+    post.world.put_off.add("prove")
+    post.tick()
+    post.world.later(SETTINGS.window)
+    assert post.tick() == ["prove"]
+    assert post.world.now == job.claimed_at + SETTINGS.window
+    post.world.later()
+    assert post.tick() == []
 
 
 # ---- restarts, thieves, and those before us

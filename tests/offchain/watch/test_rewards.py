@@ -273,3 +273,66 @@ def test_no_stranger_puts_a_conviction_off_for_long(first: int, gaps: list[int],
         elif step in (Step.PROVE, Step.CLAIM):
             return
     raise AssertionError("it never proved")
+
+
+# ---- until when
+
+
+def test_without_commitments_a_proof_has_until_the_edge():
+    assert replace(LIVE, edge=NOW + 7).until == NOW + 7
+
+
+@pytest.mark.parametrize(
+    ("edge", "end", "age", "until"),
+    [
+        (-1, 10**6, 0, REWARD_BLOCKS * PACE),
+        (-1, 10**6, REWARD_BLOCKS - 1, PACE),
+        (-1, 5, 0, 5),
+        # The edge is never given up for a commitment.
+        (10**4, 10**6, 0, 10**4),
+        (10**4, 10**6, REWARD_BLOCKS + 50, 10**4),
+    ],
+)
+def test_a_commitment_lets_a_proof_come_later(edge: int, end: int, age: int, until: int):
+    ahead = (Promise(OTHER, 1, BLOCK - age - 30), Promise(THIRD, 2, BLOCK - age))
+    standing = replace(LIVE, edge=NOW + edge, end=NOW + end, promises=ahead)
+    assert standing.until == NOW + until
+
+
+@pytest.mark.parametrize(("end", "until"), [(10**6, 7 * PACE), (3, 3)])
+def test_a_reward_has_until_its_last_block_or_the_end(end: int, until: int):
+    standing = replace(
+        committed(LIVE, 1, BLOCK - 2), proven_in=BLOCK - 1, open_until=BLOCK + 7, end=NOW + end
+    )
+    assert standing.until == NOW + until
+
+
+@given(
+    edge=st.integers(-50, 50),
+    longer=st.integers(0, 50),
+    ages=st.lists(st.integers(0, 30), max_size=3),
+    proven=st.none() | st.integers(0, 25),
+    has_own=st.booleans(),
+    pace=st.integers(1, 15),
+)
+def test_whatever_is_decided_is_within_its_time(
+    edge: int, longer: int, ages: list[int], proven: int | None, has_own: bool, pace: int
+):
+    """The performer drops a move past its deadline: none that the contract still takes may be."""
+    made = tuple(Promise(OTHER, n + 1, BLOCK - age) for n, age in enumerate(ages))
+    own = Promise(OWN, len(made) + 1, BLOCK - 1) if has_own else None
+    standing = replace(
+        LIVE,
+        edge=NOW + edge,
+        end=NOW + edge + longer,
+        pace=pace,
+        promises=(*made, own) if own else made,
+        own=own,
+        proven_in=0 if proven is None else BLOCK - proven,
+        open_until=0 if proven is None else BLOCK - proven + REWARD_BLOCKS,
+    )
+    step = next_step(standing)
+    if step == Step.COMMIT:
+        assert standing.edge >= NOW
+    elif step != Step.WAIT:
+        assert standing.until >= NOW
