@@ -130,6 +130,11 @@ class Endpoints(Rpc):
                 return _Single(self, node)
         return None
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether all other nodes, if there are any, serve another chain."""
+        return not self._others()
+
     def ask(self, node: _Node, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """The outcomes of one node alone, tried once."""
         outcomes, failure = self._try(node, calls, reading=True)

@@ -31,6 +31,8 @@ from headrace.errors import RetryLater, UsageError
 
 # Rows that one `prune` lets go of at most: whoever else wants the book waits for so many only.
 PRUNE_AT_ONCE = 500
+# Of the table `meta`: a nonce and a row's id, see `_reach`.
+_ACCOUNTED = "accounted"
 
 
 class Deferred(RetryLater):
@@ -266,6 +268,9 @@ class Outbox:
         budget, an action, a nonce) is answered from.
         """
         with self._db.transaction():
+            # What goes stays accounted for.
+            if (reached := self._reach()) is not None:
+                self._set_meta(_ACCOUNTED, json.dumps(reached))
             # A day that lies ahead was an error of some node's clock: it is counted from now on.
             self._db.write(
                 "UPDATE tx SET final_day = ? "
@@ -281,6 +286,41 @@ class Outbox:
             self._db.write_many("DELETE FROM attempt WHERE tx = ?", found)
             self._db.write_many("DELETE FROM tx WHERE id = ?", found)
         return len(found)
+
+    # ---- whose the key's nonces are
+
+    def accounted(self) -> int | None:
+        """
+        How many of the key's nonces, from 0 on, are accounted for: those up to where the count was
+        begun, and those for which something was signed here, without a gap. None before it was.
+        """
+        reached = self._reach()
+        return None if reached is None else reached[0]
+
+    def account_from(self, nonce: int) -> None:
+        """Begin the count, unless it was begun: all nonces below `nonce` are taken for ours."""
+        with self._db.transaction():
+            if self._reach() is None:
+                self._set_meta(_ACCOUNTED, json.dumps([nonce, 0]))
+
+    def _reach(self) -> tuple[int, int] | None:
+        """The first nonce that isn't accounted for, and the id up to which no row has it."""
+        found = self._db.read("SELECT value FROM meta WHERE key = ?", (_ACCOUNTED,))
+        if not found:
+            return None
+        nonce, seen = json.loads(found[0][0])
+        rows = self._db.read("SELECT nonce, id FROM tx WHERE id > ? ORDER BY nonce, id", (seen,))
+        for at, _ in rows:
+            nonce += at == nonce
+        left = [tx_id for at, tx_id in rows if at > nonce]
+        return nonce, min(left) - 1 if left else max((row[1] for row in rows), default=seen)
+
+    def _set_meta(self, key: str, value: str) -> None:
+        self._db.write(
+            "INSERT INTO meta (key, value) VALUES (?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
 
     # ---- the latch
 
@@ -301,6 +341,9 @@ class Outbox:
             )
 
     def release(self) -> None:
-        """An operator has seen to it: transactions may leave again."""
+        """
+        An operator has seen to it: transactions may leave again, and what was sent until then by
+        whomever is accounted for.
+        """
         with self._db.transaction():
-            self._db.write("DELETE FROM meta WHERE key = 'foreign'")
+            self._db.write("DELETE FROM meta WHERE key IN ('foreign', ?)", (_ACCOUNTED,))

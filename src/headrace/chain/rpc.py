@@ -124,6 +124,11 @@ class Rpc:
         """Another node of the same chain to ask for its opinion; None if there is none."""
         return None
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is no other node that `second` could ever give."""
+        return True
+
     def spare(self) -> "Rpc | None":
         """A second connection to the same node, for one other thread; None if there is none."""
         return None

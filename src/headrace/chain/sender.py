@@ -33,6 +33,7 @@ from headrace.chain.outbox_rows import Attempt, Draft, Limits, Tx
 from headrace.chain.rpc import Header, NodeError, Rpc, header_request, to_header, to_int
 from headrace.chain.settling import Settler
 from headrace.chain.signer import Signer
+from headrace.chain.strangers import Strangers
 from headrace.errors import HeadraceError, Rejected, RetryLater, Unreachable
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Sender:
         self._is_unattended = is_unattended
         self._sleep = sleep
         self._broadcaster = Broadcaster(rpc, key, chain_id)
+        self._strangers = Strangers(rpc, outbox, key.address)
         self._settler = Settler(
             *(rpc, outbox, self._broadcaster, key.address),
             fees=self._fees,
@@ -220,6 +222,14 @@ class Sender:
         """
         self._outbox.hold()
         return self._settler.settle()
+
+    def look_for_strangers(self, head: Header) -> None:
+        """
+        See at the new block `head` whether somebody else sends with the key: an unattended sender
+        then sends nothing more. Unreachable, RetryLater and NodeError as `Strangers.look`.
+        """
+        if self._is_unattended:
+            self._strangers.look(head)
 
     # ---- wait
 

@@ -34,7 +34,7 @@ from headrace.daemon.books import Books
 from headrace.daemon.disputes import DisputeBook
 from headrace.daemon.games import GameBook
 from headrace.daemon.kinds import kind_of
-from headrace.daemon.loop import Stop
+from headrace.daemon.loop import PASSING, Stop
 from headrace.daemon.rehearsal import SUFFIX, Rehearsal, empty_outbox, made_up_key
 from headrace.daemon.sending import open_outbox, remote_signer
 from headrace.errors import UsageError
@@ -200,6 +200,8 @@ class Context:
             self.books.keep_checkpoint(self.follower.final)
             self._prune(step.head.timestamp)
         is_new = step.head.hash != self._seen
+        if is_new and step.is_caught_up and not self.is_dry_run:
+            self._look_for_strangers(step.head)
         view = View(
             step.head, frozenset(self._touched_jobs), frozenset(self._touched_claims), is_new
         )
@@ -207,6 +209,13 @@ class Context:
         self._touched_jobs.clear()
         self._touched_claims.clear()
         return view
+
+    def _look_for_strangers(self, head: Header) -> None:
+        """Reading goes on whatever comes of it."""
+        try:
+            self.sender.look_for_strangers(head)
+        except PASSING as error:
+            log.debug("can't compare nonces now", extra={"why": str(error)})
 
     def _prune(self, now: int) -> None:
         """Let go of what is long final, a bounded piece a round, until there is none."""

@@ -127,7 +127,7 @@ def _chain(node: Rpc, settings: Settings, deployment: Deployment, daemon: str) -
         address = address or accounts.address_of(settings.keys_folder, settings.account)
     except UsageError:
         return findings  # said already
-    findings += [_balance(node, settings, address), _outbox(settings, deployment, address)]
+    findings += [_balance(node, settings, address), _outbox(node, settings, deployment, address)]
     return [*findings, *(_demands(node, deployment, address) if daemon == "watch" else ())]
 
 
@@ -181,7 +181,7 @@ def _demands(node: Rpc, deployment: Deployment, address: str) -> list[Finding]:
     return findings
 
 
-def _outbox(settings: Settings, deployment: Deployment, address: str) -> Finding:
+def _outbox(node: Rpc, settings: Settings, deployment: Deployment, address: str) -> Finding:
     path = outbox_path(settings, deployment, checksummed(address))
     is_shared = settings.database() is not None
     if not is_shared and not path.exists():
@@ -194,12 +194,20 @@ def _outbox(settings: Settings, deployment: Deployment, address: str) -> Finding
     except HeadraceError as error:
         return bad("outbox", str(error), "never delete it while transactions are open")
     try:
-        latched, open_now = outbox.latched(), outbox.unsettled()
+        # The chain first: whoever shares the book writes down before it sends.
+        used = node.nonce(address)
+        latched, open_now, own = outbox.latched(), outbox.unsettled(), outbox.accounted()
     finally:
         outbox.close()
     if latched is not None:
         advice = "see HeadraceForeignNonce in docs/runbook.md before `headrace keeper release`"
         return bad("outbox", latched, advice)
+    if own is not None and used > own:
+        detail = f"the key has sent {used} transactions, {place} accounts for {own}"
+        advice = (
+            "if it stays so, another program sends with it: HeadraceForeignNonce in the runbook"
+        )
+        return bad("outbox", detail, advice)
     return ok("outbox", f"{place}, {_count(open_now)} under way")
 
 

@@ -102,6 +102,8 @@ def test_a_pruned_book_answers_as_one_that_keeps_everything(steps, tmp_path_fact
     """
     boxes = [open_box(tmp_path_factory.mktemp("kept")), open_box(tmp_path_factory.mktemp("pruned"))]
     kept, pruned = boxes
+    for book in boxes:
+        book.account_from(0)
     day, salt, chain_nonce = 100, 0, 0
     for step, number in steps:
         first = [tx for tx in kept.unfinished() if tx.mined_in is None][:1]
@@ -146,6 +148,7 @@ def answers(box: Outbox, day: int) -> list[object]:
         box.at_stake(),
         [box.spent(today, is_safety=False) for today in (day - 1, day, day + 1)],
         box.latched(),
+        box.accounted(),
     ]
 
 

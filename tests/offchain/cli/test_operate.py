@@ -235,6 +235,26 @@ def test_a_stranger_with_the_key_is_found_and_can_be_released(
     assert failed(doctor(eve, 0)) == set()
 
 
+def test_what_a_key_has_sent_beside_its_outbox_is_found(
+    eve: Player, world: World, settings: Settings
+):
+    path = outbox_path(settings, world.deployment, eve.address)
+    outbox = Outbox(path, chain_id=world.deployment.chain_id, address=eve.address)
+    used = world.rpc.nonce(eve.address)
+    outbox.account_from(used)
+    assert failed(doctor(eve, 0)) == set()
+    world.chain.rpc("anvil_setNonce", eve.address, hex(used + 1))
+    findings = doctor(eve, 1)
+    assert failed(findings) == {"outbox"}
+    said = findings["outbox"]["detail"]
+    assert said.startswith(f"the key has sent {used + 1} transactions")
+    assert said.endswith(f"accounts for {used}")
+    # A book that has not begun to count, or was released, can't know.
+    outbox.release()
+    outbox.close()
+    assert failed(doctor(eve, 0)) == set()
+
+
 def test_nothing_to_release_is_refused(eve: Player, world: World):
     eve.run("keeper", "release", code=1)
     open_db(eve, world).close()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.chain.strangers import DEPTH
 from headrace.daemon.context import Context
+from headrace.errors import Unreachable
 from headrace.ops import checkup
 from headrace.ops.checkup import EVERY, Checkup, unwritable
 from tests.offchain.keeper.stage import EAGER, Stage
@@ -105,6 +107,37 @@ def test_a_stranger_is_seen_until_he_is_released(context: Context, check: Checku
     again(check, clock)
     assert found(context, "nonce")[0]
     assert get("headrace_foreign_nonce") == 0
+
+
+def test_a_stranger_is_seen_while_the_daemon_has_nothing_to_do(
+    stage: Stage, context: Context, check: Checkup, clock: Clock
+):
+    stage.mine()
+    context.look()
+    key = stage.system.keepers[3]
+    stage.system.token.drip(1, sender=key)
+    for _ in range(DEPTH):
+        context.look()
+        again(check, clock)
+        assert found(context, "nonce")[0]
+        stage.mine()
+    context.look()
+    again(check, clock)
+    assert not found(context, "nonce")[0]
+    assert context.observer.metrics.registry.get_sample_value("headrace_foreign_nonce") == 1
+
+
+def test_a_node_that_can_not_compare_nonces_stops_no_round(
+    stage: Stage, context: Context, monkeypatch: pytest.MonkeyPatch
+):
+    def silent(head: object) -> None:
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(context.sender, "look_for_strangers", silent)
+    stage.mine()
+    view = context.look()
+    assert view.is_new
+    assert not context.look().is_new
 
 
 def test_a_halt_is_seen(context: Context, check: Checkup):
