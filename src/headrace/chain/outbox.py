@@ -241,6 +241,12 @@ class Outbox:
             )
         return self.get(tx_id)
 
+    def set_deadline(self, tx_id: int, deadline: int) -> Tx:
+        """After `deadline` (chain time) a transaction has no use any more: it may have moved."""
+        with self._db.transaction():
+            self._db.write("UPDATE tx SET deadline = ? WHERE id = ?", (deadline, tx_id))
+        return self.get(tx_id)
+
     def reopen(self, tx_id: int) -> Tx:
         """
         A reorganisation took it out of its block. It is open again, unless its action has been

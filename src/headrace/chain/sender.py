@@ -110,13 +110,16 @@ class Sender:
         """
         Send `call` for `action`, unless it is under way or not final yet: then its transaction.
         `gas` is a limit instead of the estimate; after `deadline` (chain time) it has no use any
-        more. Nothing is signed when it raises: Rejected if it would revert or takes more gas than
-        its kind may, Deferred if a cap, a budget, the reserve or the number of those under way
-        forbids it now, ForeignNonce after a stranger has sent with the key, RetryLater and
-        Unreachable if the node or the signer can't answer.
+        more, which is only warned of: the contract that refuses it then says so itself. Nothing is
+        signed when it raises: Rejected if it would revert or takes more gas than its kind may,
+        Deferred if a cap, a budget, the reserve or the number of those under way forbids it now,
+        ForeignNonce after a stranger has sent with the key, RetryLater and Unreachable if the node
+        or the signer can't answer.
         """
         known = self._outbox.of_action(action)
         if known is not None and known.state in ("open", "mined"):
+            if known.is_pending and deadline not in (None, known.deadline):
+                return self._outbox.set_deadline(known.id, deadline)
             return known
         self._check_right()
         kind = self._fees.kind_of(call.what)

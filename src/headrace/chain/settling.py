@@ -30,6 +30,7 @@ from headrace.errors import HeadraceError, Rejected
 
 log = logging.getLogger(__name__)
 
+_AT_RISK = "deadline at risk"
 _TOO_CHEAP = frozenset({Answer.REPLACES, Answer.UNDERPRICED, Answer.BELOW_BASE_FEE})
 _NEVER = frozenset({Answer.GAS_TOO_LOW, Answer.GAS_TOO_HIGH})
 
@@ -367,10 +368,14 @@ class Settler:
         return spent + more <= self._fees.daily_budget
 
     def _warn_of_deadline(self, tx: Tx, head: Header) -> None:
-        if tx.deadline is None or tx.deadline - head.timestamp > self._fees.warn_seconds:
+        if tx.deadline is None:
             return
         left = tx.deadline - head.timestamp
-        self._say("deadline at risk", tx, logging.ERROR, seconds_left=left)
+        if left > self._fees.warn_seconds:
+            # It may have moved: near the new one it is said again.
+            self._warned.discard((_AT_RISK, tx.id))
+        else:
+            self._say(_AT_RISK, tx, logging.ERROR, seconds_left=left)
 
     def _say(self, what: str, tx: Tx, level: int, **fields: Any) -> None:
         """Once for each transaction."""

@@ -298,6 +298,38 @@ def test_a_node_that_finds_it_too_cheap_gets_a_better_offer_at_the_next_block(be
     assert bench.balance == 5
 
 
+def risks(caplog: pytest.LogCaptureFixture) -> int:
+    return sum(record.message == "deadline at risk" for record in caplog.records)
+
+
+def test_a_deadline_that_moves_is_the_new_one_and_warned_of_anew(bench: Bench, caplog):
+    sender = bench.start(fees=Fees(warn_seconds=50, cap=5 * GWEI))
+    tx = sender.submit("drip", bench.token.drip(1), deadline=bench.rpc.head().timestamp + 40)
+    for later, is_near in ((40, True), (900, False), (40, True)):
+        deadline = bench.rpc.head().timestamp + later
+        before = risks(caplog)
+        assert sender.submit("drip", bench.token.drip(1), deadline=deadline).id == tx.id
+        assert sender._outbox.get(tx.id).deadline == deadline
+        bench.base_fee(70 * GWEI)
+        bench.mine(4)
+        sender.settle()
+        assert risks(caplog) == before + is_near
+    # Who doesn't know of one leaves it as it is.
+    assert sender.submit("drip", bench.token.drip(1)).deadline == deadline
+    # Past it nothing is taken back that would still succeed: it is the contract that knows.
+    bench.wait(500)
+    bench.base_fee(70 * GWEI)
+    bench.mine(4)
+    sender.settle()
+    assert not sender._outbox.attempts(tx.id)[-1].is_empty
+    for _ in range(4):
+        bench.base_fee(GWEI)
+        bench.mine()
+        sender.settle()
+    assert sender._outbox.get(tx.id).is_success
+    assert sender._outbox.get(tx.id).deadline == deadline
+
+
 def lived_through(bench: Bench, *, is_pruned: bool) -> tuple[list[str], str | None]:
     """
     A transaction becomes final, others follow, its block is rewritten after all, and the pool has
