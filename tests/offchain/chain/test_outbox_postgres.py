@@ -75,6 +75,23 @@ def test_what_is_long_final_goes_here_too(url, identity):
     box.close()
 
 
+def test_who_takes_over_knows_what_the_key_has_sent_and_a_moved_deadline(url, identity):
+    box = open_shared(url, **identity)
+    assert box.accounted() is None
+    first = add(box, "a")[0]
+    box.account_from(first.nonce)
+    box.settle(first.id, "done", mined=(3, b"\x03" * 32, b"a"), is_final=True, fee_day=4)
+    last = add(box, "b")[0]
+    assert box.set_deadline(last.id, 99).deadline == 99
+    assert [box.prune(day, keep_days=2) for day in (4, 7)] == [0, 1]
+    box.close()
+    standby = open_shared(url, is_standby=True, **identity)
+    assert standby.accounted() == last.nonce + 1
+    standby.release()
+    assert standby.accounted() is None
+    standby.close()
+
+
 def test_a_second_process_is_refused_and_a_standby_waits(url, identity):
     first = open_shared(url, **identity)
     with pytest.raises(UsageError, match="sends with this key already"):
