@@ -185,6 +185,19 @@ def test_what_may_not_wait_goes_first_then_by_deadline(sender, performer):
     assert sender.asked == ["soon", "first", "late", "whenever"]
 
 
+def test_among_what_may_not_wait_that_goes_first_which_soon_comes_too_late():
+    """Silence can be called out later too, but nothing that only earns something goes before it."""
+    moves = [
+        replace(DRIP, key="match", deadline=5),
+        Action("silence", "FaultProof", "silence", ()),
+        Action("claim", "JobEscrow", "submit_claim", (), deadline=90),
+        Action("prove", "GraphProof", "prove", (), deadline=30),
+        Action("commit", "GraphProof", "commit_fault", (), deadline=30),
+    ]
+    urgent = [action.key for action in by_urgency(moves)]
+    assert urgent == ["prove", "commit", "claim", "silence", "match"]
+
+
 def test_nothing_is_sent_before_its_time_or_after_its_deadline(sender, performer):
     action = replace(DRIP, not_before=10, deadline=20)
     for now, is_sent in ((9, False), (10, True), (20, True), (21, False)):
