@@ -14,7 +14,7 @@ from headrace.market.book import Book, LiveAsk
 from headrace.market.snapshot import NodeState, ProviderState, Snapshot, VerifierState
 from headrace.terms.compact import compact
 from headrace.terms.exact import ExactBounds, ExactModel, exact_quote
-from headrace.terms.money import CheckPrice, Policy
+from headrace.terms.money import FAULT_PROOF_LOCK, CheckPrice, Policy
 from headrace.terms.requirement import ACTIVE, ProviderRecord
 from headrace.terms.words import (
     Ask,
@@ -121,6 +121,7 @@ def market(size: Size, seed: int) -> tuple[Book, Snapshot]:
                 policy=Policy(is_enabled=True, charge_bps=50, keeper_fee=UNIT // 100),
                 code_hash=CODE_HASH,
                 quote=quote,
+                lock_per_price=FAULT_PROOF_LOCK,
             )
         },
         free=free,

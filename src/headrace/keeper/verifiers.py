@@ -11,7 +11,7 @@ from headrace.keeper.known import Known
 from headrace.keeper.reads import limits_key, model_key, policy_key, read_at
 from headrace.market.snapshot import VerifierState
 from headrace.terms.exact import ExactBounds, ExactModel, exact_quote
-from headrace.terms.money import CheckPrice, Policy
+from headrace.terms.money import FAULT_PROOF_LOCK, CheckPrice, Policy
 from headrace.terms.words import Record, Terms
 
 # Nodes whose fees are looked at in one round: a griefer may have demanded thousands.
@@ -68,6 +68,7 @@ class Verifiers:
             ),
             code_hash=context.deployment.contracts[contract.ARTIFACT].code_hash,
             quote=quote,
+            lock_per_price=FAULT_PROOF_LOCK,
         )
 
     def _models(

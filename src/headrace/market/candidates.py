@@ -54,7 +54,8 @@ class Candidates:
 
     `pool_of`, `units` and `limits` are by job, once `enter` has been called: the offers that let it
     through (None if there are none), its units of work, and what it would pay now, rounded up.
-    `gates` says what bars a job from all offers. `batches` are the jobs of several members.
+    `gates` says what bars a job from all offers. `batches` are the jobs of several members, `own`
+    those of requesters who make offers themselves: what they pay is in hand for their own locks.
     `offers_of[node]` are the offers made for a node: the index of a program, and the slot there;
     programs that no job has aren't in it.
     """
@@ -73,6 +74,8 @@ class Candidates:
         self.offers_of: dict[int, list[tuple[ProgramIndex, int]]] = {}
         self._accepted: dict[tuple[str, int], bytes] = {}
         self._spent: dict[str, int] = {}
+        # As `offers_of`, by provider.
+        self._offers_by: dict[str, list[tuple[ProgramIndex, int]]] = {}
         self._pools: dict[object, Pool] = {}
         self._posted_pools: dict[object, Pool] = {}
         self.pool_of: list[Pool | None] = [None] * len(self.job_ids)
@@ -80,6 +83,9 @@ class Candidates:
         self.limits = array("d", bytes(8 * len(self.job_ids)))
         self.gates: dict[int, str] = {}
         self.batches: set[int] = set()
+        self.own: set[int] = set()
+        makers = {ask.ask.provider for ask in self.columns.asks}
+        self._makers = {bytes.fromhex(maker[2:]) for maker in makers}
 
     # ---- what is to be known of a job
 
@@ -92,6 +98,8 @@ class Candidates:
             for slot, row in enumerate(found.rows):
                 place = self.columns.places[row]
                 self.offers_of.setdefault(place, []).append((found, slot))
+                provider = self.columns.asks[row].ask.provider
+                self._offers_by.setdefault(provider, []).append((found, slot))
         return found
 
     def accepted(self, terms: Terms) -> bytes:
@@ -204,7 +212,8 @@ class Candidates:
             bits = index.let_through(terms, accepted, self.snapshot.keeper)
             for exclusion in excluded:
                 bits &= ~index.of_provider(exclusion.provider)
-            found = self._pools[key] = Pool(index, bits, terms.units)
+            per_price = case.verifier.lock_per_price
+            found = self._pools[key] = Pool(index, bits, terms.units, per_price)
         return found
 
     def pool_at(self, place: int) -> Pool:
@@ -221,12 +230,19 @@ class Candidates:
             found = (
                 self._pool_for(place) if packed is None else self._pool_for_posted(place, packed)
             )
+            if self._is_own(place, packed):
+                self.own.add(place)
             if isinstance(found, str):
                 self.gates[place] = found
-            elif not found.was_empty():
+            elif place in self.own or not found.was_empty():
                 self.pool_of[place] = found
                 groups.setdefault(id(found), (found, array("q")))[1].append(place)
         return groups.values()
+
+    def _is_own(self, place: int, packed: bytes | None) -> bool:
+        if packed is None:
+            return bytes.fromhex(self.job(place).terms.requester[2:]) in self._makers
+        return packed[:20] in self._makers
 
     def _pool_for(self, place: int) -> Pool | str:
         """The pool of a job, or what bars the job from all offers."""
@@ -262,10 +278,13 @@ class Candidates:
 
     def fitting(self, case: Case) -> Iterator[Offer]:
         """The offers that the job can have now, from the cheapest on."""
-        pool, units = self.pool(case), case.terms.units
+        pool, terms, verifier = self.pool(case), case.terms, case.verifier
+        least = None
+        if case.place not in self.own:
+            least = money.lock_required(0, terms.damage_cap, verifier.policy.keeper_fee)
         done: set[int] = set()
         for count in (_SHORTLIST, pool.size()):
-            for slot in pool.cheapest(units, count):
+            for slot in pool.cheapest(terms.units, count, least):
                 if slot in done:
                     continue
                 offer = self.offer(case, slot)
@@ -286,6 +305,10 @@ class Candidates:
         ):
             if amount:
                 self._spent[account] = self._spent.get(account, 0) + amount * times
+                if account in self._offers_by:
+                    means = self._free(account)
+                    for index, slot in self._offers_by[account]:
+                        index.means[slot] = means
 
     def node_of(self, index: ProgramIndex, slot: int) -> int:
         """The node that an offer is for."""

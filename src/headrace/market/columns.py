@@ -18,6 +18,7 @@ from headrace.terms.words import Node
 
 Integers = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 # In which order the reasons of `Columns.dead` are looked for; the first that holds is given.
 _DEAD = ("not_active", "unavailable", "stale", "no_node")
@@ -31,8 +32,9 @@ class Columns:
     """
     `dead[row]` names what bars the ask from every job now, "" if nothing does. `figures` are by the
     filters' names; `base` and `per_unit` are prices as floats, to sort by. `places[row]` is the row
-    of `room` that the ask's node has, `owners[row]` its provider's number. `standing[row]` is its
-    place among all asks by its provider's record, the best first, for equal prices.
+    of `room` that the ask's node has. `standing[row]` is its place among all asks by its provider's
+    record, the best first, for equal prices. `means[row]` is its provider's free balance, to
+    compare with; rounded.
     """
 
     asks: Sequence[LiveAsk]
@@ -43,6 +45,7 @@ class Columns:
     places: Sequence[int]
     room: list[int]
     standing: Integers
+    means: Reals
 
     @classmethod
     def of(cls, asks: Sequence[LiveAsk], snapshot: Snapshot) -> "Columns":
@@ -105,6 +108,7 @@ class Columns:
             places=of_row,
             room=room,
             standing=ranks,
+            means=np.array([float(snapshot.free.get(ask.ask.provider, 0)) for ask in asks]),
         )
 
 

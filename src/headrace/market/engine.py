@@ -34,8 +34,11 @@ from headrace.terms.money import price_of
 
 # Between how many offers of one price lots are drawn.
 _MOST_EQUALS = 32
-# How many moves are tried for each job.
+# How many moves are tried for each job; to look through so many jobs counts as one.
 _TRIES = 4
+_LOOKED_THROUGH = 256
+# What rounding may have added to a lock.
+_DOUBT = 1 - 1e-12
 
 # A job in the queue is one integer, which takes a third of a tuple's memory: what it loses if it
 # isn't served now (negative: the least comes first), its place in the waiting, its best slot.
@@ -131,10 +134,16 @@ class Engine:
             ):
                 self._is_close[place] = 1
                 left.add(place)
-        # Who lost is looked at again where something came free since.
+        # Who lost is looked at again where something came free since; and whoever makes offers too,
+        # since pools don't know that it can have its own with what it pays in hand.
         for place in places:
+            if slots[place] != NOTHING:
+                continue
+            if place in have.own:
+                self._is_close[place] = 1
+                left.add(place)
             index = have.pool_at(place).index
-            if slots[place] == NOTHING and len(index.fallen) != heard[index]:
+            if len(index.fallen) != heard[index]:
                 left.add(place)
         freed = {
             have.node_of(index, slot)
@@ -154,6 +163,7 @@ class Engine:
         for place in places:
             jobs_of.setdefault(have.pool_at(place).index, []).append(place)
         jobs = {index: np.array(found) for index, found in jobs_of.items()}
+        locks = np.array([pool.lock_per_price if pool else 0 for pool in have.pool_of])
         all_units, pays = np.array(have.units), np.array(have.limits)
         for place, number in number_of.items():
             pays[place] = price_of(self.matches[number].ask.ask, have.units[place])
@@ -167,7 +177,9 @@ class Engine:
                     continue
                 found = jobs[index]
                 asked = index.base[slot] + index.per_unit[slot] * all_units[found]
+                tries -= len(found) // _LOOKED_THROUGH
                 saved = pays[found] - asked * (1 + self._choice.band_bps / money.BPS)
+                saved[asked * locks[found] * _DOUBT > index.means[slot]] = 0
                 order = np.argsort(-saved, kind="stable")[: np.count_nonzero(saved > 0)]
                 for place in found[order].tolist():
                     if not index.is_open[slot] or tries <= 0:

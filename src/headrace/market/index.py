@@ -81,6 +81,8 @@ class ProgramIndex:
         # node; infinite while there is no room. In `fallen` are the slots that came to be lower.
         self.now: Reals = np.where(is_alive, self.base, NO_PRICE)
         self.fallen: list[int] = []
+        # What the offer's provider can still lock up.
+        self.means: Reals = columns.means[self._found]
         self._counterparties = {columns.asks[row].ask.counterparty for row in self.rows}
         self._levels: dict[str, _Levels] = {}
         self._values: dict[str, dict[object, Bits]] = {}

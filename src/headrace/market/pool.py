@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headrace.market.columns import Integers, Reals
+from headrace.market.columns import Flags, Integers, Reals
 from headrace.market.index import NO_PRICE, Bits, ProgramIndex, members
 
 _ACTIVE = 96
@@ -23,7 +23,7 @@ _SLACK = 1.25
 _AT_ONCE = 1 << 16
 # How many offers that came to be cheaper are noted one by one.
 _MOST_FALLS = 16
-# What rounding may have added to a chord.
+# What rounding may have added to a chord, or to a lock.
 _DOUBT = 1 - 1e-12
 
 
@@ -52,14 +52,19 @@ class Pool:
         "_slots",
         "_weights",
         "index",
+        "lock_per_price",
     )
 
-    def __init__(self, index: ProgramIndex, bits: Bits, units: int) -> None:
+    def __init__(
+        self, index: ProgramIndex, bits: Bits, units: int, lock_per_price: int = 0
+    ) -> None:
         """
         `bits` are the slots of `index` that let the shape through; `units` those of the job that
-        asks first.
+        asks first. Its provider locks up at least `lock_per_price` times the price, if it isn't the
+        requester: those who can't for one unit are left out of all but `cheapest`.
         """
         self.index = index
+        self.lock_per_price = lock_per_price
         self._bits = bits
         self._fill(units)
 
@@ -67,6 +72,8 @@ class Pool:
         """Take those that are the cheapest for `units` of those that have room."""
         index = self.index
         slots = members(self._bits & index.alive)
+        if self.lock_per_price:
+            slots = slots[self._covered(slots, self._priced(slots, 1), 0)]
         self._heard = len(index.fallen)
         self._rest: Integers = slots[:0]
         if len(slots) > _ACTIVE:
@@ -198,13 +205,23 @@ class Pool:
             second = slots.item(at)
         return Two(first, second, price, second_price)
 
-    def cheapest(self, units: int, count: int) -> list[int]:
+    def _covered(self, slots: Integers, prices: Reals, least_lock: int) -> Flags:
+        """Whose providers may still be able to lock up what these prices take."""
+        locks = np.maximum(prices * self.lock_per_price, least_lock) * _DOUBT
+        covered: Flags = locks <= self.index.means[slots]
+        return covered
+
+    def cheapest(self, units: int, count: int, least_lock: int | None = None) -> list[int]:
         """
         `count` slots with room with the lowest prices of `units`, the lowest first; all if there
-        are fewer.
+        are fewer. If there is a `least_lock`, without those whose providers can't lock that up, or
+        not what the price takes.
         """
         slots = members(self._bits & self.index.alive)
         prices = self.index.base[slots] + self.index.per_unit[slots] * units
+        if least_lock is not None:
+            slots = slots[self._covered(slots, prices, least_lock)]
+            prices = self.index.base[slots] + self.index.per_unit[slots] * units
         if count < len(prices):
             # With all that cost the same as the last, so that the first slots of those stay.
             slots = slots[prices <= np.partition(prices, count - 1)[count - 1]]

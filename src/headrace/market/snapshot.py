@@ -35,11 +35,15 @@ class ProviderState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierState:
-    """A verifier: its policy, the keccak of its code, and how to ask it for a quote."""
+    """
+    A verifier: its policy, the keccak of its code, and how to ask it for a quote. No quote has a
+    lock of less than `lock_per_price` times the price; it may be 0 if nothing is known of that.
+    """
 
     policy: Policy
     code_hash: bytes
     quote: Quoter
+    lock_per_price: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

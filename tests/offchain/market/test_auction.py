@@ -3,6 +3,7 @@
 import random
 from array import array
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,13 +15,14 @@ from headrace.market.auction import NOTHING, Auction
 from headrace.market.candidates import Candidates
 from headrace.market.engine import propose
 from headrace.market.matching import judge
+from headrace.market.plan import Choice
 from headrace.market.pool import Pool
 from headrace.terms.money import price_of
 from headrace.terms.words import Node
 from scripts.bench.matching import ASSIGNED, price_gap
 from scripts.bench.random_market import Size, market
-from tests.offchain.market.worlds import World
-from tests.offchain.terms.examples import address
+from tests.offchain.market.worlds import World, make_provider
+from tests.offchain.terms.examples import UNIT, address
 
 A = address(0xB0)
 
@@ -185,3 +187,40 @@ def test_nobody_could_have_had_for_less_what_is_free_in_the_end(seed: int) -> No
             ):
                 verdict = judge(job, ask, snapshot)
                 assert not verdict.fits or verdict.quote.lock > free[ask.ask.provider]
+
+
+def test_offers_without_stake_are_not_looked_at_by_every_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = 0
+    offer = Candidates.offer
+
+    def counted(self: Candidates, *args: Any, **options: Any) -> object:
+        nonlocal looks
+        looks += 1
+        return offer(self, *args, **options)
+
+    monkeypatch.setattr(Candidates, "offer", counted)
+    size = Size(jobs=600, asks=300, programs=1, listed=1, open_jobs=4)
+    book, snapshot = market(size, 5)
+    draw = random.Random(1)
+    for provider in snapshot.free:
+        snapshot.free[provider] = draw.choice([0, 10**6, 3 * 10**7])
+    plan = propose(book, snapshot, choice=Choice(reports=0))
+    assert len(plan.matches) > 200
+    assert looks < 12 * size.jobs
+
+
+def test_who_makes_offers_can_still_have_its_own_with_what_it_pays_in_hand() -> None:
+    world = World()
+    # The lock is three prices; the cap that is put aside for the job covers price and lock.
+    world.job(requester=A, price_start=14 * UNIT, price_cap=14 * UNIT)
+    world.providers[A] = make_provider()
+    world.free[A] = 0
+    world.ask(A, UNIT)
+    snapshot = world.snapshot
+    verifiers = {
+        name: replace(state, lock_per_price=3) for name, state in snapshot.verifiers.items()
+    }
+    plan = propose(world.book, replace(snapshot, verifiers=verifiers))
+    assert len(plan.matches) == 1
