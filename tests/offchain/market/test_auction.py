@@ -205,10 +205,11 @@ def test_offers_without_stake_are_not_looked_at_by_every_job(
     book, snapshot = market(size, 5)
     draw = random.Random(1)
     for provider in snapshot.free:
-        snapshot.free[provider] = draw.choice([0, 10**6, 3 * 10**7])
+        snapshot.free[provider] = draw.choice([10**5, 10**6, 3 * 10**6])
     plan = propose(book, snapshot, choice=Choice(reports=0))
     assert len(plan.matches) > 200
-    assert looks < 12 * size.jobs
+    # Twenty and more if each tries all that are too poor for it.
+    assert looks < 6 * size.jobs
 
 
 def test_who_makes_offers_can_still_have_its_own_with_what_it_pays_in_hand() -> None:
