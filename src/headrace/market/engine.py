@@ -13,7 +13,6 @@ A plan is a pure function of the book, the snapshot and the choice. Every pair i
 """
 
 from array import array
-from collections import deque
 from collections.abc import Container
 from hashlib import blake2b
 from heapq import heapify, heappop, heapreplace
@@ -24,21 +23,17 @@ import numpy as np
 from headrace.market.auction import NOTHING, Auction
 from headrace.market.book import Book
 from headrace.market.candidates import Candidates, Case, Offer
-from headrace.market.index import NO_PRICE, ProgramIndex
-from headrace.market.plan import Choice, Match, Plan
+from headrace.market.index import NO_PRICE
+from headrace.market.moving import move_up
+from headrace.market.plan import Choice, Plan
 from headrace.market.pool import Two
 from headrace.market.reasons import report
+from headrace.market.served import Served
 from headrace.market.snapshot import Snapshot
 from headrace.terms import money
-from headrace.terms.money import price_of
 
 # Between how many offers of one price lots are drawn.
 _MOST_EQUALS = 32
-# How many moves are tried for each job; to look through so many jobs counts as one.
-_TRIES = 4
-_LOOKED_THROUGH = 256
-# What rounding may have added to a lock.
-_DOUBT = 1 - 1e-12
 
 # A job in the queue is one integer, which takes a third of a tuple's memory: what it loses if it
 # isn't served now (negative: the least comes first), its place in the waiting, its best slot.
@@ -70,9 +65,7 @@ class Engine:
         self._choice = choice
         # Jobs that more stands against than prices and room.
         self._is_close = bytearray(len(candidates.job_ids))
-        # The matches in the order of serving, and the places of their jobs.
-        self.matches: list[Match] = []
-        self.places = array("q")
+        self.served = Served(candidates)
 
     def run(self) -> None:
         """Give out what can be had: to batches first, for they go whole or not at all."""
@@ -87,7 +80,7 @@ class Engine:
         queue = (self._look(place) for place in left)
         self._serve_queue([entry for entry in queue if entry is not None])
         if freed:
-            self._move_up(auctioned, freed)
+            move_up(self._have, self.served, auctioned, freed, self._choice.band_bps)
 
     def _enter(self) -> "array[int]":
         """
@@ -152,74 +145,6 @@ class Engine:
         }
         return sorted(left), sorted(freed)
 
-    def _move_up(self, places: "array[int]", freed: list[int]) -> None:
-        """
-        Offer what came free to jobs that were served before, to whom it would save most first; what
-        they leave is offered in turn. Every move lowers the sum of all prices.
-        """
-        have = self._have
-        number_of = {place: number for number, place in enumerate(self.places)}
-        jobs_of: dict[ProgramIndex, list[int]] = {}
-        for place in places:
-            jobs_of.setdefault(have.pool_at(place).index, []).append(place)
-        jobs = {index: np.array(found) for index, found in jobs_of.items()}
-        locks = np.array([pool.lock_per_price if pool else 0 for pool in have.pool_of])
-        all_units, pays = np.array(have.units), np.array(have.limits)
-        for place, number in number_of.items():
-            pays[place] = price_of(self.matches[number].ask.ask, have.units[place])
-        # Only so many times as there are jobs: a plan is wanted in time.
-        tries = _TRIES * len(places)
-        waiting = deque(freed)
-        while waiting and tries > 0:
-            node = waiting.popleft()
-            for index, slot in have.offers_of[node]:
-                if not index.is_open[slot] or index not in jobs:
-                    continue
-                found = jobs[index]
-                asked = index.base[slot] + index.per_unit[slot] * all_units[found]
-                tries -= len(found) // _LOOKED_THROUGH
-                saved = pays[found] - asked * (1 + self._choice.band_bps / money.BPS)
-                saved[asked * locks[found] * _DOUBT > index.means[slot]] = 0
-                order = np.argsort(-saved, kind="stable")[: np.count_nonzero(saved > 0)]
-                for place in found[order].tolist():
-                    if not index.is_open[slot] or tries <= 0:
-                        break
-                    if not have.pool_at(place).has(slot):
-                        continue
-                    tries -= 1
-                    left = self._move(place, slot, number_of)
-                    if left is not None:
-                        pays[place] = index.base[slot] + index.per_unit[slot] * have.units[place]
-                        waiting += left
-
-    def _move(self, place: int, slot: int, number_of: dict[int, int]) -> list[int] | None:
-        """
-        Match a job with this offer, and no longer with the one that it has, if it can have it.
-        Returns the nodes that it leaves, none or one; None if it can't.
-        """
-        have = self._have
-        case, number = have.case(place), number_of.get(place)
-        if number is None:
-            offer = have.offer(case, slot)
-            if isinstance(offer, str):
-                return None
-            number_of[place] = len(self.matches)
-            self._serve(case, offer)
-            return []
-        before = self.matches[number]
-        had = have.had(case, before)
-        have.spend(case, had, times=-1)
-        offer = have.offer(case, slot)
-        if isinstance(offer, str):
-            have.spend(case, had)
-            return None
-        node = have.node_of(case.offers, had.slot)
-        have.give(node, 1)
-        have.take(have.node_of(case.offers, slot), 1)
-        have.spend(case, offer)
-        self.matches[number] = self._match_of(case, offer)
-        return [node]
-
     # ---- the queue
 
     def _serve_queue(self, queue: list[Entry]) -> None:
@@ -245,7 +170,7 @@ class Engine:
                 heappop(queue)
                 if -_loss_of(entry) <= self._band(offer) - offer.price:
                     offer = self._chosen(case, offer)
-                self._serve(case, offer)
+                self.served.take(case, offer)
                 continue
             # The ramp, the money that is left, or something else in the pair stands against it.
             self._is_close[place] = 1
@@ -292,30 +217,16 @@ class Engine:
             return False
         rival = have.pool_at(place).two(have.units[place]) if has_rivals else None
         if rival is None or rival.price > self._band(offer):
-            self._match(case, offer)
+            self.served.add(case, offer)
         else:
             have.give(have.node_of(case.offers, slot), 1)
             cheapest = next(have.fitting(case))
-            self._serve(case, self._chosen(case, cheapest))
+            self.served.take(case, self._chosen(case, cheapest))
         return True
 
     def _band(self, offer: Offer) -> int:
         """The most that an offer may cost which costs nearly as little."""
         return offer.price + offer.price * self._choice.band_bps // money.BPS
-
-    def _serve(self, case: Case, offer: Offer) -> None:
-        """Match a job with an offer that has room for it."""
-        self._have.take(self._have.node_of(case.offers, offer.slot), case.members)
-        self._match(case, offer)
-
-    def _match(self, case: Case, offer: Offer) -> None:
-        self._have.spend(case, offer)
-        self.places.append(case.place)
-        self.matches.append(self._match_of(case, offer))
-
-    def _match_of(self, case: Case, offer: Offer) -> Match:
-        ask = self._have.columns.asks[case.offers.rows[offer.slot]]
-        return Match(case.job_id, ask, offer.total, offer.tip, offer.lock)
 
     def _chosen(self, case: Case, best: Offer) -> Offer:
         """One of the offers that cost nearly as little as the best: by lot, or by its record."""
@@ -347,8 +258,8 @@ def propose(
     candidates = Candidates(book, snapshot, barred)
     engine = Engine(candidates, choice)
     engine.run()
-    order = sorted(range(len(engine.places)), key=engine.places.__getitem__)
+    served = engine.served
     return Plan(
-        matches=tuple(engine.matches[number] for number in order),
-        report=report(candidates, len(book), set(engine.places), choice.reports),
+        matches=served.in_order(),
+        report=report(candidates, len(book), set(served.places), choice.reports),
     )
