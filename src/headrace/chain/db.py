@@ -14,10 +14,8 @@ from typing import Any
 from headrace.chain.abi import Log
 from headrace.chain.database import Database
 from headrace.chain.rpc import Header
-from headrace.chain.sqlite import SqliteFile, clear_errors, connect, transaction
+from headrace.chain.sqlite import SqliteFile
 from headrace.errors import UsageError
-
-__all__ = ["ChainDb", "Cursor", "clear_errors", "connect", "transaction"]
 
 SCHEMA = 2
 # {word}, {bytes} and {end} are what the databases name differently.

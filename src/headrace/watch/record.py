@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrace.chain.db import clear_errors, connect, transaction
+from headrace.chain.sqlite import clear_errors, connect, transaction
 from headrace.errors import UsageError
 from headrace.watch.decide import Verdict
 
