@@ -236,7 +236,7 @@ class Candidates:
                 self.gates[place] = found
             elif place in self.own or not found.was_empty():
                 self.pool_of[place] = found
-                groups.setdefault(id(found), (found, array("q")))[1].append(place)
+                groups.setdefault(id(found), (found, array("i")))[1].append(place)
         return groups.values()
 
     def _is_own(self, place: int, packed: bytes | None) -> bool:

@@ -74,9 +74,9 @@ class Engine:
         if batches:
             queue = (self._look(place) for place in waiting if place in batches)
             self._serve_queue([entry for entry in queue if entry is not None])
-            waiting = array("q", (place for place in waiting if place not in batches))
-        auctioned = array("q", sorted(waiting))
-        left, freed = self._auction(waiting)
+            waiting = array("i", (place for place in waiting if place not in batches))
+        auctioned = array("i", np.sort(waiting).tobytes())
+        left, freed = self._auction(waiting, auctioned)
         queue = (self._look(place) for place in left)
         self._serve_queue([entry for entry in queue if entry is not None])
         if freed:
@@ -89,29 +89,28 @@ class Engine:
         """
         have = self._have
         groups = have.enter()
-        all_units, all_limits = np.array(have.units), np.array(have.limits)
+        all_units, all_limits = np.asarray(have.units), np.asarray(have.limits)
         places, losses = [], []
         for pool, jobs in groups:
-            found = np.array(jobs)
+            found = np.asarray(jobs)
             lowest, second = pool.about_two(all_units[found])
             places.append(found)
             losses.append(np.minimum(second, all_limits[found]) - lowest)
         if not places:
-            return array("q")
+            return array("i")
         joined = np.concatenate(places)
         # Of those that lose as much the one that waits longest comes last.
         order = np.lexsort((-joined, np.concatenate(losses)))
-        return array("q", joined[order].tobytes())
+        return array("i", joined[order].tobytes())
 
-    def _auction(self, waiting: "array[int]") -> tuple[list[int], list[int]]:
+    def _auction(self, waiting: "array[int]", places: "array[int]") -> tuple[list[int], list[int]]:
         """
-        Auction the room off among these jobs, the last first, and serve those that get some.
-        Returns the others, if there may be something left for them, and the nodes of which places
-        came free after somebody was served.
+        Auction the room off among the jobs in `waiting`, the last first, and serve those that get
+        some in the order of `places`, which are the same. Returns the others, if there may be
+        something left for them, and the nodes of which places came free after somebody was served.
         """
         have = self._have
         auction = Auction(have.columns.room, have.offers_of, have.columns.places, len(have.job_ids))
-        places = array("q", sorted(waiting))
         auction.run(waiting, have.pool_of, have.units, have.limits, self._choice.band_bps)
         auction.close()
         slots = auction.slots
