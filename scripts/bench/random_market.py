@@ -122,6 +122,7 @@ def market(size: Size, seed: int) -> tuple[Book, Snapshot]:
                 code_hash=CODE_HASH,
                 quote=quote,
                 lock_per_price=FAULT_PROOF_LOCK,
+                is_delay_fixed=True,
             )
         },
         free=free,

@@ -69,6 +69,7 @@ class Verifiers:
             code_hash=context.deployment.contracts[contract.ARTIFACT].code_hash,
             quote=quote,
             lock_per_price=FAULT_PROOF_LOCK,
+            is_delay_fixed=True,
         )
 
     def _models(

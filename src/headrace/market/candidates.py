@@ -201,6 +201,11 @@ class Candidates:
     def _free(self, account: str) -> int:
         return self.snapshot.free.get(account, -1) - self._spent.get(account, 0)
 
+    def delay(self, case: Case) -> int:
+        """How long the job's check takes under every offer, in seconds; 0 if it isn't known."""
+        quote = case.verifier.quote(case.terms, 1) if case.verifier.is_delay_fixed else None
+        return 0 if quote is None else quote.delay
+
     def pool(self, case: Case) -> Pool:
         """The offers that let through what has the shape of this job."""
         index, terms = case.offers, case.terms
@@ -209,7 +214,7 @@ class Candidates:
         key = (terms.program, index.shape_of(terms, accepted), excluded)
         found = self._pools.get(key)
         if found is None:
-            bits = index.let_through(terms, accepted, self.snapshot.keeper)
+            bits = index.let_through(terms, accepted, self.snapshot.keeper, self.delay(case))
             for exclusion in excluded:
                 bits &= ~index.of_provider(exclusion.provider)
             per_price = case.verifier.lock_per_price

@@ -33,8 +33,8 @@ class Columns:
     `dead[row]` names what bars the ask from every job now, "" if nothing does. `figures` are by the
     filters' names; `base` and `per_unit` are prices as floats, to sort by. `places[row]` is the row
     of `room` that the ask's node has. `standing[row]` is its place among all asks by its provider's
-    record, the best first, for equal prices. `means[row]` is its provider's free balance, to
-    compare with; rounded.
+    record, the best first, for equal prices. `means[row]` is its provider's free balance, and
+    `most[row]` the lock that the ask allows, both to compare with, rounded.
     """
 
     asks: Sequence[LiveAsk]
@@ -46,6 +46,7 @@ class Columns:
     room: list[int]
     standing: Integers
     means: Reals
+    most: Reals
 
     @classmethod
     def of(cls, asks: Sequence[LiveAsk], snapshot: Snapshot) -> "Columns":
@@ -88,12 +89,13 @@ class Columns:
                     offer.max_input_bytes,
                     offer.min_ack_seconds,
                     offer.min_attempt_seconds,
+                    offer.max_delay,
                 )
             )
         names = (
             *("gpu_model", "gpu_count", "vram", "region", "latency", "attestation", "benchmark"),
             *("completions", "fault_rate", "weight"),
-            *("units", "input_bytes", "ack_seconds", "attempt_seconds"),
+            *("units", "input_bytes", "ack_seconds", "attempt_seconds", "delay"),
         )
         table = np.array(rows, dtype=np.int64).reshape(len(rows), len(names))
         order = sorted(range(len(standing)), key=standing.__getitem__)
@@ -109,6 +111,7 @@ class Columns:
             room=room,
             standing=ranks,
             means=np.array([float(snapshot.free.get(ask.ask.provider, 0)) for ask in asks]),
+            most=np.array([float(ask.ask.max_lock) for ask in asks]),
         )
 
 

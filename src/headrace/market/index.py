@@ -81,8 +81,9 @@ class ProgramIndex:
         # node; infinite while there is no room. In `fallen` are the slots that came to be lower.
         self.now: Reals = np.where(is_alive, self.base, NO_PRICE)
         self.fallen: list[int] = []
-        # What the offer's provider can still lock up.
+        # What the offer's provider can still lock up, and what the offer allows to be locked.
         self.means: Reals = columns.means[self._found]
+        self.most: Reals = columns.most[self._found]
         self._counterparties = {columns.asks[row].ask.counterparty for row in self.rows}
         self._levels: dict[str, _Levels] = {}
         self._values: dict[str, dict[object, Bits]] = {}
@@ -217,9 +218,10 @@ class ProgramIndex:
             sets["attestation"] = found
         return sets
 
-    def by_terms(self, terms: Terms, accepted: bytes, keeper: str) -> dict[str, Bits]:
-        """The same for what asks want of a job's terms."""
+    def by_terms(self, terms: Terms, accepted: bytes, keeper: str, delay: int) -> dict[str, Bits]:
+        """The same for what asks want of a job's terms, and of its check, which takes `delay`."""
         return {
+            "delay": self.at_least("delay", delay),
             "units": self.at_least("units", terms.units),
             "input_bytes": self.at_least("input_bytes", terms.input_bytes),
             "ack_seconds": self.at_most("ack_seconds", terms.ack_seconds),
@@ -228,12 +230,12 @@ class ProgramIndex:
             "counterparty": self.of_counterparty(terms.requester, keeper),
         }
 
-    def let_through(self, terms: Terms, accepted: bytes, keeper: str) -> Bits:
+    def let_through(self, terms: Terms, accepted: bytes, keeper: str, delay: int) -> Bits:
         """The asks that stand against nothing in the terms but, maybe, the money."""
         found = self.all
         for bits in self.by_requirement(terms.requirement).values():
             found &= bits
-        for bits in self.by_terms(terms, accepted, keeper).values():
+        for bits in self.by_terms(terms, accepted, keeper, delay).values():
             found &= bits
         return found
 

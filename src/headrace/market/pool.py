@@ -206,9 +206,9 @@ class Pool:
         return Two(first, second, price, second_price)
 
     def _covered(self, slots: Integers, prices: Reals, least_lock: int) -> Flags:
-        """Whose providers may still be able to lock up what these prices take."""
+        """Whose providers may still be able, and willing, to lock up what these prices take."""
         locks = np.maximum(prices * self.lock_per_price, least_lock) * _DOUBT
-        covered: Flags = locks <= self.index.means[slots]
+        covered: Flags = locks <= np.minimum(self.index.means[slots], self.index.most[slots])
         return covered
 
     def cheapest(self, units: int, count: int, least_lock: int | None = None) -> list[int]:

@@ -101,7 +101,9 @@ def _by_filter(candidates: "Candidates", case: "Case") -> Counter[str]:
         elif columns.room[columns.places[row]] == 0:
             dropped["capacity"] += 1
     sets = index.by_requirement(terms.requirement)
-    sets |= index.by_terms(terms, candidates.accepted(terms), candidates.snapshot.keeper)
+    sets |= index.by_terms(
+        terms, candidates.accepted(terms), candidates.snapshot.keeper, candidates.delay(case)
+    )
     for name, bits in sets.items():
         dropped[name] += index.size - bits.bit_count()
     for exclusion in case.excluded:

@@ -37,13 +37,15 @@ class ProviderState:
 class VerifierState:
     """
     A verifier: its policy, the keccak of its code, and how to ask it for a quote. No quote has a
-    lock of less than `lock_per_price` times the price; it may be 0 if nothing is known of that.
+    lock of less than `lock_per_price` times the price; it may be 0 if nothing is known of that. If
+    `is_delay_fixed`, all quotes for a program under the same settings have the same delay.
     """
 
     policy: Policy
     code_hash: bytes
     quote: Quoter
     lock_per_price: int = 0
+    is_delay_fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 import random
 from array import array
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from headrace.market import auction as auction_module
 from headrace.market.auction import NOTHING, Auction
-from headrace.market.candidates import Candidates
+from headrace.market.candidates import Candidates, Case, Offer
 from headrace.market.engine import propose
 from headrace.market.matching import judge
 from headrace.market.plan import Choice
@@ -189,27 +188,47 @@ def test_nobody_could_have_had_for_less_what_is_free_in_the_end(seed: int) -> No
                 assert not verdict.fits or verdict.quote.lock > free[ask.ask.provider]
 
 
-def test_offers_without_stake_are_not_looked_at_by_every_job(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    looks = 0
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The slots of the offers that are looked at closely."""
+    found: list[int] = []
     offer = Candidates.offer
 
-    def counted(self: Candidates, *args: Any, **options: Any) -> object:
-        nonlocal looks
-        looks += 1
-        return offer(self, *args, **options)
+    def counted(self: Candidates, case: Case, slot: int, held: int = 0) -> Offer | str:
+        found.append(slot)
+        return offer(self, case, slot, held)
 
     monkeypatch.setattr(Candidates, "offer", counted)
-    size = Size(jobs=600, asks=300, programs=1, listed=1, open_jobs=4)
-    book, snapshot = market(size, 5)
+    return found
+
+
+ONE_PROGRAM = Size(jobs=600, asks=300, programs=1, listed=1, open_jobs=4)
+
+
+def test_offers_without_stake_are_not_looked_at_by_every_job(looks: list[int]) -> None:
+    book, snapshot = market(ONE_PROGRAM, 5)
     draw = random.Random(1)
     for provider in snapshot.free:
         snapshot.free[provider] = draw.choice([10**5, 10**6, 3 * 10**6])
     plan = propose(book, snapshot, choice=Choice(reports=0))
     assert len(plan.matches) > 200
     # Twenty and more if each tries all that are too poor for it.
-    assert looks < 6 * size.jobs
+    assert len(looks) < 6 * ONE_PROGRAM.jobs
+
+
+@pytest.mark.parametrize("useless", [{"max_lock": 0}, {"max_delay": 1}])
+def test_offers_that_nobody_can_have_are_not_looked_at_by_every_job(
+    looks: list[int], useless: dict[str, int]
+) -> None:
+    book, snapshot = market(ONE_PROGRAM, 5)
+    good = propose(book, snapshot)
+    model = next(book.asks())
+    for number in range(1_000):
+        ask = replace(model.ask, price_base=1, price_per_unit=0, salt=number, **useless)
+        book.add_ask(replace(model, ask=ask, ask_hash=number.to_bytes(32)))
+    looks.clear()
+    assert propose(book, snapshot, choice=Choice(reports=0)).matches == good.matches
+    assert len(looks) < 6 * ONE_PROGRAM.jobs
 
 
 def test_who_makes_offers_can_still_have_its_own_with_what_it_pays_in_hand() -> None:
