@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # Logs after which a book that is loaded lets go of what has ended.
 _AT_ONCE = 2_000
+# Ended jobs that wait for the end of a look; far behind there may be a whole history of them.
+_MOST_ENDED = 5_000
 # Logs by their second topics, in the chain's order.
 About = Callable[[Iterable[bytes]], Sequence[Log]]
 
@@ -41,7 +43,7 @@ class JobBook:
     """
     Jobs by id; `live` are those in which somebody still has a move, `unread` counts events that
     could not be used. `revoked` are signed jobs cancelled before anybody saw them. A job that has
-    ended, or was revoked, is kept, unless `keeps_ended` is false: then it goes with the next step,
+    ended, or was revoked, is kept, unless `keeps_ended` is false: then it goes with the next look,
     or as soon as it isn't `is_needed` any more, so that memory doesn't grow with what is over. A
     reorganisation brings it back, from the logs.
     """
@@ -89,9 +91,13 @@ class JobBook:
         book.latest.settle(final)
         return book
 
-    def follow(self, step: Step, db: ChainDb, escrow: str) -> set[bytes]:
-        """Take in what a step of the follower changed; returns the ids of the jobs it touched."""
-        if step.added or step.removed:
+    def follow(self, step: Step, db: ChainDb, escrow: str, *, is_first: bool = True) -> set[bytes]:
+        """
+        Take in what a step of the follower changed; returns the ids of the jobs it touched. What
+        ended in a step goes with the next that `is_first` of a look: those who get to see the
+        touched jobs after several steps find them all, unless very many have ended.
+        """
+        if (step.added or step.removed) and (is_first or len(self._ended) > _MOST_ENDED):
             self.forget_ended()
         removed = [entry for entry in step.removed if entry.address == escrow]
         added = [entry for entry in step.added if entry.address == escrow]

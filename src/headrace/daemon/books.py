@@ -1,6 +1,6 @@
 """What a daemon knows of jobs and claims, kept to the size of what is going on.
 
-A job that has ended goes with the next step, unless a fee of one of its claims is still to be sent
+A job that has ended goes with the next look, unless a fee of one of its claims is still to be sent
 on, or was in a block that may be taken back. A claim is kept while its job waits for it, or while
 it has such a fee. Now and then the tables are told what is wanted still, so that a restart reads
 that and no history (decision 21).
@@ -89,16 +89,19 @@ class Books:
         books = (self.disputes.unsettled, self.games.unsettled, self._moved)
         return any(books) and any(claim in book for claim, _ in job.claims for book in books)
 
-    def follow(self, step: Step, final: int) -> tuple[set[bytes], set[bytes]]:
+    def follow(
+        self, step: Step, final: int, *, is_first: bool = True
+    ) -> tuple[set[bytes], set[bytes]]:
         """
         Take in a step of the follower; what is up to block `final` can't be taken back. Returns the
-        ids of the jobs and of the claims that were touched.
+        ids of the jobs and of the claims that were touched. Steps of one look are all but one not
+        its `is_first`: what they end stays until the next.
         """
         if step.added or step.removed:
             self._moved = {claim: at for claim, at in self._moved.items() if at > final}
             self._forget_claims()
             self._note_moves(step.added)
-        jobs = self.jobs.follow(step, self.db, self.escrow)
+        jobs = self.jobs.follow(step, self.db, self.escrow, is_first=is_first)
         claims = self.disputes.follow(step, self.db, self.fault_proof)
         if self.graph_proof is not None:
             claims |= self.games.follow(step, self.db, self.graph_proof)

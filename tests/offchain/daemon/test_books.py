@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.chain import jobs as jobs_module
 from headrace.chain.db import ChainDb
 from headrace.chain.job import Job
 from headrace.chain.jobs import JobBook
@@ -298,6 +299,28 @@ def test_what_is_held_does_not_grow_with_what_is_over(db: ChainDb):
     assert held(books) <= before
     assert before < 60
     check(books, db)
+
+
+def test_what_ends_in_the_steps_of_one_look_is_there_when_it_is_looked_at(
+    db: ChainDb, monkeypatch: pytest.MonkeyPatch
+):
+    history, books = History(db), Books.load(db, **PLACES)
+    lived(history, books, 3)
+    ended = set(books.jobs._ended)
+    assert ended
+    assert ended <= set(books.jobs.jobs)
+    # Further steps of the same look leave it; the next look's first doesn't.
+    for _ in range(2):
+        books.follow(history.block(6), history.number, is_first=False)
+    assert ended <= set(books.jobs.jobs)
+    monkeypatch.setattr(jobs_module, "_MOST_ENDED", 0)
+    books.follow(history.block(6), history.number, is_first=False)
+    assert not ended & set(books.jobs.jobs)
+    lived(history, books, 3)
+    monkeypatch.undo()
+    ended = set(books.jobs._ended)
+    books.follow(history.block(6), history.number)
+    assert not ended & set(books.jobs.jobs)
 
 
 def test_a_restart_reads_as_little_after_a_thousand_jobs_as_after_ten(db: ChainDb):
