@@ -112,9 +112,9 @@ class Sender:
         `gas` is a limit instead of the estimate; after `deadline` (chain time) it has no use any
         more, which is only warned of: the contract that refuses it then says so itself. Nothing is
         signed when it raises: Rejected if it would revert or takes more gas than its kind may,
-        Deferred if a cap, a budget, the reserve or the number of those under way forbids it now,
-        ForeignNonce after a stranger has sent with the key, RetryLater and Unreachable if the node
-        or the signer can't answer.
+        Deferred if a cap, a budget, the reserve, the key's money or the number of those under way
+        forbids it now, ForeignNonce after a stranger has sent with the key, RetryLater, NodeError,
+        BadAnswer and Unreachable if the node or the signer can't answer, or not properly.
         """
         known = self._outbox.of_action(action)
         if known is not None and known.state in ("open", "mined"):
@@ -191,8 +191,8 @@ class Sender:
             return Rejected(shown(error.reason))
         return error
 
-    def _poor(self) -> RetryLater:
-        return RetryLater(f"{self.address} has not enough money for gas")
+    def _poor(self) -> Deferred:
+        return Deferred(f"{self.address} has not enough money for gas")
 
     def _offer(self, header: Header, tip: Any, kind: Kind) -> Offer:
         cap = self._fees.cap_of(kind)

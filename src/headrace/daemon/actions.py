@@ -4,6 +4,9 @@ An action's key names one deed (`finalise:<job>:<attempt>`): deciding it twice, 
 or in two rounds, leads to one transaction. That somebody else was faster is no failure: the
 revert's reason says that the deed is done. An action that is refused for another reason is let be
 until what it was decided on changes (its `ground`), or until a while has passed on chain.
+
+No action keeps another from being made: whoever can have one answered oddly, or make it too dear,
+would else hold up all that is due after it, in every round.
 """
 
 import logging
@@ -12,12 +15,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from headrace.chain.abi import BadAnswer
 from headrace.chain.contract import Contract
 from headrace.chain.outbox import Deferred
 from headrace.chain.outbox_rows import Tx
+from headrace.chain.rpc import NodeError, Throttled
 from headrace.chain.sender import Sender
 from headrace.daemon.kinds import kind_of
-from headrace.errors import Rejected
+from headrace.errors import HeadraceError, Rejected, RetryLater, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +31,9 @@ FIRST_LAPSE = 30
 LONGEST_LAPSE = 600
 # Seconds of chain time for which a refusal is kept at all.
 _FORGET = 7_200
+
+# Errors that may be about one call alone: nothing was signed for it, and the others go on.
+OF_ONE_CALL = (RetryLater, NodeError, BadAnswer)
 
 # Our records are the chain's own: one that is wrong now belongs to an attempt that has ended.
 _NOT_MATCHED = frozenset({"escrow: job is not matched", "escrow: wrong match record"})
@@ -113,8 +121,9 @@ class Performed:
     """
     What became of a round's actions: `sent` are the transactions under way (new or not), `done` the
     keys of what turned out to be done, `refused` the reasons by key, `held` the keys of what was
-    let be because of an earlier refusal, or because its time is not now, `deferred` why a rule of
-    our own (a cap, a budget, the reserve) lets what wait for the next block.
+    let be because of an earlier refusal, or because its time is not now, `deferred` why what waits:
+    for the next block by a rule of our own (a cap, a budget, the reserve, the key's money), or for
+    the next round because the node or the signer gave no proper answer, at this block and before.
     """
 
     sent: tuple[Tx, ...] = ()
@@ -150,6 +159,8 @@ class Performer:
         self._deferred: dict[str, str] = {}
         self._deferred_at = -1
         self._has_said = False
+        # What the node or the signer had no proper answer to when it was last tried: since when.
+        self._failed: dict[str, int] = {}
 
     def perform(
         self,
@@ -157,11 +168,15 @@ class Performer:
         now: int,
         *,
         before: Callable[[Action], None] = lambda action: None,
+        after: Callable[[Performed], None] = lambda performed: None,
     ) -> Performed:
         """
-        Make the moves, the most urgent first (see `by_urgency`); `now` is the time of the block
-        they were decided at. `before` is called for each that isn't held (a place to write
-        something down first). RetryLater and Unreachable leave the rest undone: decide again.
+        Make the moves, the most urgent first (see `by_urgency`), but what failed when it was last
+        tried after all others; `now` is the time of the block they were decided at. `before` is
+        called for each that isn't held (a place to write something down first), `after` once with
+        what became of them, also when an error follows. RetryLater, NodeError and BadAnswer about
+        a move, the first of them, are raised after all others were made; Unreachable, Throttled,
+        and what only a person can cure, leave the rest undone: decide again.
         """
         sent: list[Tx] = []
         done: list[str] = []
@@ -171,29 +186,62 @@ class Performer:
             # The next block may have room for what waited.
             self._has_said = bool(self._deferred)
             self._deferred, self._deferred_at = {}, now
-        for action in by_urgency(actions):
-            if not action.is_good(now) or self._is_held(action, now):
-                held.append(action.key)
-                continue
-            if action.key in self._deferred:
-                continue
-            before(action)
-            call = self._contracts[action.contract].call(action.function, *action.args)
-            try:
-                tx = self._sender.submit(action.key, call, gas=action.gas, deadline=action.deadline)
-            except Deferred as error:
-                self._defer(action, str(error))
-            except Rejected as error:
-                if self._refuse(action, error.reason, now):
-                    done.append(action.key)
+        failed: dict[str, str] = {}
+        failure: HeadraceError | None = None
+        ordered = by_urgency(actions)
+        keys = {action.key for action in ordered}
+        self._failed = {key: since for key, since in self._failed.items() if key in keys}
+        # Else a move that the node falls silent at would be the first in each round, and the only.
+        ordered.sort(key=lambda action: action.key in self._failed)
+        try:
+            for action in ordered:
+                if not action.is_good(now) or self._is_held(action, now):
+                    held.append(action.key)
+                    continue
+                if action.key in self._deferred:
+                    continue
+                before(action)
+                call = self._contracts[action.contract].call(action.function, *action.args)
+                try:
+                    tx = self._sender.submit(
+                        action.key, call, gas=action.gas, deadline=action.deadline
+                    )
+                except Deferred as error:
+                    self._defer(action, str(error))
+                except Rejected as error:
+                    if self._refuse(action, error.reason, now):
+                        done.append(action.key)
+                    else:
+                        refused[action.key] = error.reason
+                except (Unreachable, Throttled) as error:
+                    self._fail(action, error, now)
+                    raise
+                except OF_ONE_CALL as error:
+                    failure = failure or error
+                    if self._fail(action, error, now):
+                        failed[action.key] = str(error)
+                    continue
                 else:
-                    refused[action.key] = error.reason
-            else:
-                if tx.is_pending:
-                    log.debug("under way", extra={"action": action.key, "note": action.note})
-                sent.append(tx)
+                    if tx.is_pending:
+                        log.debug("under way", extra={"action": action.key, "note": action.note})
+                    sent.append(tx)
+                self._failed.pop(action.key, None)
+        finally:
+            waiting = self._deferred | failed
+            performed = Performed(tuple(sent), tuple(done), refused, tuple(held), waiting)
+            after(performed)
         self._forget(now)
-        return Performed(tuple(sent), tuple(done), refused, tuple(held), dict(self._deferred))
+        if failure is not None:
+            raise failure
+        return performed
+
+    def _fail(self, action: Action, error: HeadraceError, now: int) -> bool:
+        """Not now; said once for as long as it lasts. Whether it failed at an earlier block too."""
+        if action.key not in self._failed:
+            self._failed[action.key] = now
+            fields = {"action": action.key, "what": action.what, "why": str(error)}
+            log.warning("no proper answer", extra=fields)
+        return self._failed[action.key] < now
 
     def _defer(self, action: Action, why: str) -> None:
         """Not now; the first reason is logged, and then no other while anything waits."""

@@ -185,10 +185,12 @@ class Context:
         """
         changed = self.sender.settle()
         self.observer.settled(changed, self.outbox)
+        is_first = True
         while True:
             step = self.follower.step()
             self.observer.stepped(step, self.follower.final, self.follower.counters, self.rpc.host)
-            jobs, claims = self.books.follow(step, self.follower.final)
+            jobs, claims = self.books.follow(step, self.follower.final, is_first=is_first)
+            is_first = False
             self._touched_jobs |= jobs
             self._touched_claims |= claims
             self.observer.folded(step, self.jobs.live, self.db)
@@ -234,21 +236,24 @@ class Context:
         view: View,
         *,
         before: Callable[[Action], None] = lambda action: None,
+        after: Callable[[Performed], None] = lambda performed: None,
     ) -> Performed:
         """
         `Performer.perform`, at the time of `view`; nothing once it is time to stop, or while the
-        contracts are of another version than this program is for.
+        contracts are of another version than this program is for. What has to be done about what
+        became of the moves belongs into `after`: an error may follow.
         """
         if self.stop.is_set or not self.is_supported:
+            after(Performed())
             return Performed()
         actions = list(actions)
-        performed = Performed()
-        try:
-            performed = self.performer.perform(actions, view.now, before=before)
-        finally:
+
+        def told(performed: Performed) -> None:
             # What a failure has left undone is due, and its time runs out.
             self.observer.performed(actions, performed, view.now)
-        return performed
+            after(performed)
+
+        return self.performer.perform(actions, view.now, before=before, after=told)
 
     def close(self) -> None:
         """Close files and connections."""

@@ -47,10 +47,11 @@ class Rehearsal(Performer):
         now: int,
         *,
         before: Callable[[Action], None] = lambda action: None,
+        after: Callable[[Performed], None] = lambda performed: None,
     ) -> Performed:
         """
         As `Performer.perform`, but nothing is sent and `before` is not called: `held` are the keys
-        of what would have been sent.
+        of what would have been sent. An error ends it, and `after` comes only without one.
         """
         would: list[str] = []
         done: list[str] = []
@@ -70,7 +71,9 @@ class Rehearsal(Performer):
             else:
                 would.append(action.key)
                 self._say(action, "would send", "")
-        return Performed(done=tuple(done), refused=refused, held=tuple(would))
+        performed = Performed(done=tuple(done), refused=refused, held=tuple(would))
+        after(performed)
+        return performed
 
     def _say(self, action: Action, outcome: str, why: str) -> None:
         news = (action.ground, outcome + why)

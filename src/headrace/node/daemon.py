@@ -86,10 +86,12 @@ class NodeDaemon:
         self._sort(view.jobs)
         self._wake(view.claims)
         self._collect()
-        self._perform(self._jobs_due(view.now), view)
+        actions = self._jobs_due(view.now)
+        # Before they are made: one that fails in every round ends the round.
         if view.now - self._pruned_at >= _PRUNE_EVERY:
             self._pruned_at = view.now
             self._record.prune(view.now)
+        self._perform(actions, view)
 
     def _perform(self, actions: list[Action], view: View) -> None:
         """The jobs' moves and, in a new block, what the provider needs."""

@@ -5,19 +5,20 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from headrace.chain.abi import Call
+from headrace.chain.abi import BadAnswer, Call
 from headrace.chain.contract import Contract
 from headrace.chain.contracts import JobEscrow, Token
 from headrace.chain.graph_rules import GraphProof
 from headrace.chain.outbox import Deferred
 from headrace.chain.outbox_rows import Tx
-from headrace.chain.rpc import Rpc
+from headrace.chain.rpc import NodeError, Rpc, Throttled
 from headrace.chain.rules import FaultProof
 from headrace.daemon.actions import (
     DONE,
     FIRST_LAPSE,
     LONGEST_LAPSE,
     Action,
+    Performed,
     Performer,
     by_urgency,
     under_way,
@@ -120,8 +121,8 @@ def test_it_is_tried_again_at_once_when_what_it_was_decided_on_changes(sender, p
     assert performer.perform([replace(DRIP, ground="a third")], now=1).sent
 
 
-@pytest.mark.parametrize("error", [RetryLater("busy"), Unreachable("down")])
-def test_what_passes_leaves_the_rest_to_the_next_round(sender, performer, error):
+@pytest.mark.parametrize("error", [Throttled("busy"), Unreachable("down")])
+def test_a_node_that_is_not_there_leaves_the_rest_to_the_next_round(sender, performer, error):
     def answer(action: str) -> None:
         if action == "drip:2":
             raise error
@@ -133,6 +134,55 @@ def test_what_passes_leaves_the_rest_to_the_next_round(sender, performer, error)
     assert sender.asked == ["drip:1", "drip:2"]
     sender.answer = lambda action: None
     assert len(performer.perform(actions, now=0).sent) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [RetryLater("refuses"), NodeError(-32000, "odd"), BadAnswer("no number")]
+)
+def test_a_move_that_is_answered_oddly_holds_up_no_other(sender, performer, error, caplog):
+    def answer(action: str) -> None:
+        if action in ("drip:1", "drip:3"):
+            raise error if action == "drip:1" else RetryLater("another")
+        if action == "drip:4":
+            raise Rejected("token: too much")
+
+    sender.answer = answer
+    actions = [replace(DRIP, key=f"drip:{n}", deadline=n + 50) for n in range(1, 6)]
+    told: list[Performed] = []
+    for now, deferred in ((0, {}), (1, {"drip:1": str(error), "drip:3": "another"})):
+        with pytest.raises(type(error)) as raised:
+            performer.perform(actions, now, after=told.append)
+        # The first error, once all others were asked for.
+        assert raised.value is error
+        assert [tx.action for tx in told[-1].sent] == ["drip:2", "drip:5"]
+        assert told[-1].deferred == deferred
+    assert [bool(performed.refused) for performed in told] == [True, False]
+    # It is said once of each, and goes last for as long as it lasts.
+    assert sender.asked[5:] == ["drip:2", "drip:5", "drip:1", "drip:3"]
+    said = [record.action for record in caplog.records if record.message == "no proper answer"]
+    assert said == ["drip:1", "drip:3"]
+    sender.answer = lambda action: None
+    sender.asked.clear()
+    assert len(performer.perform(actions, now=50).sent) == 5
+    sender.asked.clear()
+    performer.perform(actions, now=50)
+    assert sender.asked == [action.key for action in actions]
+
+
+def test_a_move_that_silences_the_node_is_not_tried_first_again(sender, performer):
+    def answer(action: str) -> None:
+        if action in ("drip:1", "drip:2"):
+            raise Unreachable(f"down at {action}")
+
+    sender.answer = answer
+    actions = [replace(DRIP, key=f"drip:{n}", deadline=n) for n in (1, 2, 3)]
+    told: list[Performed] = []
+    for _ in range(4):
+        with pytest.raises(Unreachable):
+            performer.perform(actions, 0, after=told.append)
+    assert [len(performed.sent) for performed in told] == [0, 0, 1, 1]
+    # What was only left undone is not put off.
+    assert not any(performed.deferred for performed in told)
 
 
 def test_something_can_be_written_down_first_but_not_of_what_is_held(sender, performer):

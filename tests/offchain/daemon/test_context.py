@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from headrace.chain.fees import SECONDS_PER_DAY
-from headrace.chain.outbox_rows import Attempt, Draft
-from headrace.daemon.actions import Action
+from headrace.chain.outbox_rows import Attempt, Draft, Tx
+from headrace.chain.rpc import NodeError
+from headrace.daemon.actions import Action, Performed
 from headrace.daemon.context import Context
 from headrace.errors import Unreachable
 from tests.offchain.keeper.stage import Stage
@@ -86,3 +88,32 @@ def test_a_job_that_has_ended_is_gone_a_step_later(stage):
     stage.system.post(stage.terms())
     context.look()
     assert job_id not in context.jobs.jobs
+
+
+def test_what_became_of_a_rounds_moves_is_told_before_the_error(stage, monkeypatch):
+    context = stage.open(stage.system.keepers[3])
+    view = context.look()
+    odd, drip = (Action(key, "Token", "drip", (1,)) for key in ("odd", "drip"))
+    submit = context.sender.submit
+
+    def answer(action: str, *args: Any, **options: Any) -> Tx:
+        if action == "odd":
+            raise NodeError(-32000, "out of something")
+        return submit(action, *args, **options)
+
+    monkeypatch.setattr(context.sender, "submit", answer)
+    told: list[Performed] = []
+    with pytest.raises(NodeError):
+        context.perform([odd, drip], view, after=told.append)
+    assert [tx.action for tx in told[0].sent] == ["drip"]
+    states = {
+        sample.labels["state"]: sample.value
+        for metric in context.observer.metrics.registry.collect()
+        for sample in metric.samples
+        if sample.name == "headrace_actions"
+    }
+    assert states == {"planned": 1, "sent": 1}
+    # Nothing is done any more, and whoever waits for it hears so.
+    context.stop.set()
+    context.perform([odd], view, after=told.append)
+    assert told[1:] == [Performed()]

@@ -5,7 +5,6 @@ import pytest
 from headrace.chain.fees import GWEI, Fees, Kind
 from headrace.chain.outbox import Deferred
 from headrace.daemon.actions import Action, Performer
-from headrace.errors import RetryLater
 from tests.offchain.chain.till import OTHER, Bench
 
 RESERVE = 10**16
@@ -43,7 +42,7 @@ def test_failure_21_money_that_is_spoken_for_is_not_spent_twice(bench, sender):
     have(bench, 5 * cost + cost // 2)
     for number in range(1, 5):
         sender.submit(f"prove:{number}", bench.token.approve(OTHER, number))
-    with pytest.raises(RetryLater, match="not enough money for gas"):
+    with pytest.raises(Deferred, match="not enough money for gas"):
         sender.submit("prove:5", bench.token.approve(OTHER, 5))
     bench.mine()
     sender.settle()
@@ -67,8 +66,29 @@ def test_failure_21_a_round_without_money_still_does_what_it_can(bench, sender, 
     assert len(performer.perform(actions, now=2).sent) == 4
 
 
+def test_failure_21_a_move_that_is_too_dear_holds_up_no_cheaper_one(bench, sender):
+    """As one that needs ten times the gas: it is due first, and the others can be paid."""
+    cheap = sender.submit("probe", bench.token.approve(OTHER, 9))
+    cost = cheap.gas * sender._outbox.attempts(cheap.id)[0].max_fee
+    bench.mine()
+    sender.settle()
+    have(bench, 4 * cost)
+    performer = Performer(sender, {"FaucetToken": bench.token})
+    dear = Action("dear", "FaucetToken", "approve", (OTHER, 1), gas=10 * cheap.gas, deadline=1000)
+    others = [
+        Action(f"cheap:{n}", "FaucetToken", "approve", (OTHER, n), deadline=2**40) for n in (1, 2)
+    ]
+    for now in (1, 2):
+        performed = performer.perform([*others, dear], now=now)
+        assert [tx.action for tx in performed.sent] == ["cheap:1", "cheap:2"]
+        assert "not enough money" in performed.deferred["dear"]
+    bench.mine()
+    assert sender.settle()
+    assert [tx.nonce for tx in performed.sent] == [1, 2]
+
+
 def test_failure_21_a_node_that_says_so_is_believed(bench, sender):
     have(bench, 0)
-    with pytest.raises(RetryLater, match="not enough money for gas"):
+    with pytest.raises(Deferred, match="not enough money for gas"):
         sender.submit("prove", bench.token.approve(OTHER, 1))
     assert sender._outbox.of_action("prove") is None

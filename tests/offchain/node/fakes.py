@@ -131,6 +131,7 @@ class FakeChain:
         view: View,
         *,
         before: Callable[[Action], None] = lambda action: None,
+        after: Callable[[Performed], None] = lambda performed: None,
     ) -> Performed:
         done = []
         for action in actions:
@@ -146,7 +147,9 @@ class FakeChain:
                 self.moves.append((action.function, action.args))
                 done.append(action.key)
             self.fuse.step()
-        return Performed(done=tuple(done))
+        performed = Performed(done=tuple(done))
+        after(performed)
+        return performed
 
     def provider_of(self, provider: str, block: int) -> Provider:
         assert (provider, block) == (OWNER, self.number)
