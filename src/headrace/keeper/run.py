@@ -13,7 +13,7 @@ from headrace.chain.abi import decode_values
 from headrace.chain.contract import try_many
 from headrace.chain.contracts import JobEscrow
 from headrace.chain.outbox import Outbox
-from headrace.daemon.actions import Action
+from headrace.daemon.actions import OF_ONE_CALL, Action, Performed
 from headrace.daemon.context import Context, View
 from headrace.daemon.loop import Stop
 from headrace.daemon.program import serve
@@ -71,9 +71,17 @@ class Keeper:
         self._see(view.jobs)
         actions = self.plan(view)
         pairs = {action.key: pair_of(action) for action in actions}
-        performed = self._context.perform(self._allowed(actions, view), view)
-        for key in performed.refused:
-            self._bar(pairs.get(key), view.now)
+
+        def after(performed: Performed) -> None:
+            for key in performed.refused:
+                self._bar(pairs.get(key), view.now)
+
+        try:
+            self._context.perform(self._allowed(actions, view), view, after=after)
+        except OF_ONE_CALL:
+            # It may go on for long, and the rest was done.
+            self._reader.check()
+            raise
         # Last: nothing that is due waits for it. What was wrong may have led to a wrong plan.
         self._is_settled = True
         self._is_settled = self._reader.check()

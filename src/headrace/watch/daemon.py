@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from headrace.chain.contracts import Vault
 from headrace.chain.jobs import Job
 from headrace.chain.views import ClaimRef, DisputeStatus
-from headrace.daemon.actions import Action
+from headrace.daemon.actions import Action, Performed
 from headrace.daemon.bench import Bench
 from headrace.daemon.context import Context, View
 from headrace.daemon.disputes import Case
@@ -79,7 +79,10 @@ class WatchDaemon:
         if self._large is not None:
             actions += self._large.moves(view)
         # Without any too: the figures say then that nothing is due any more.
-        performed = self._context.perform(actions, view)
+        self._context.perform(actions, view, after=self._note)
+
+    def _note(self, performed: Performed) -> None:
+        """What became of a round's moves, whether or not an error follows."""
         if self._large is not None:
             self._large.performed(performed)
         large = 0 if self._large is None else self._large.unchecked

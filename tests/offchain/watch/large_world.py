@@ -65,6 +65,7 @@ class World(FakeChain):
         view: View,
         *,
         before: Callable[[Action], None] = lambda action: None,
+        after: Callable[[Performed], None] = lambda performed: None,
     ) -> Performed:
         done, refused, deferred = [], {}, {}
         for action in actions:
@@ -76,7 +77,9 @@ class World(FakeChain):
             elif action.function not in self.pending:
                 performed = super().perform([action], view)
                 done += performed.done
-        return Performed(done=tuple(done), refused=refused, deferred=deferred)
+        performed = Performed(done=tuple(done), refused=refused, deferred=deferred)
+        after(performed)
+        return performed
 
     # ---- lies
 
