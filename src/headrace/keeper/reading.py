@@ -38,12 +38,12 @@ class Reader:
         self._claims: dict[bytes, tuple[bytes, int, Record]] = {}
         self._members: dict[bytes, dict[bytes, bytes]] = {}
         self._paid: set[str] = set()
-        self._index(context.jobs.jobs)
+        self.take(context.jobs.jobs)
 
-    def _index(self, job_ids: Iterable[bytes]) -> None:
+    def take(self, job_ids: Iterable[bytes]) -> None:
         """
-        Note the claims of jobs, and whom final jobs were done by. Of jobs that are over only the
-        claims stay for which a fee is to be sent on.
+        Note the claims of touched jobs, and whom final jobs were done by. Of jobs that are over
+        only the claims stay for which a fee is to be sent on. Asks the node for nothing.
         """
         unsettled = self._context.disputes.unsettled | self._context.games.unsettled
         for job_id in job_ids:
@@ -70,11 +70,10 @@ class Reader:
         max_fee: int = 0,
     ) -> State:
         """
-        The picture at the end of `view`'s block; what is kept for the sink only on demand. Jobs
-        that nobody has tried are taken from the events as they are: they are too many to ask for
-        each, and a match of one is asked for before it is sent.
+        The picture at the end of `view`'s block, whose jobs were taken; what is kept for the sink
+        only on demand. Jobs that nobody has tried are taken from the events as they are: they are
+        too many to ask for each, and a match of one is asked for before it is sent.
         """
-        self._index(view.jobs)
         self.known.follow(view)
         table = self._context.jobs.jobs
         posted = {

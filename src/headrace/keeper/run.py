@@ -62,13 +62,16 @@ class Keeper:
     def tick(self) -> None:
         """One round; does nothing if neither the chain nor the board has anything new."""
         view = self._context.look()
-        is_new = self._offers.refresh(view.now) or view.is_new
-        if self._is_settled and not is_new:
-            return
-        # What fails half-way is done again, with or without a new block.
-        self._is_settled = False
+        # The view's jobs come once: they are taken before anything that may fail.
         self._log_moves(view)
         self._see(view.jobs)
+        self._reader.take(view.jobs)
+        # What fails half-way is done again, with or without a new block.
+        is_settled, self._is_settled = self._is_settled, False
+        is_new = self._offers.refresh(view.now) or view.is_new or bool(view.jobs)
+        if is_settled and not is_new:
+            self._is_settled = True
+            return
         actions = self.plan(view)
         pairs = {action.key: pair_of(action) for action in actions}
 

@@ -11,6 +11,7 @@ from headrace.daemon.actions import Action, Performed
 from headrace.daemon.bench import Bench
 from headrace.daemon.context import Context, View
 from headrace.daemon.disputes import Case
+from headrace.daemon.loop import PASSING
 from headrace.graph.faults import Fault
 from headrace.graph.trace import Trace
 from headrace.terms.words import claim_id as claim_id_of
@@ -71,15 +72,19 @@ class WatchDaemon:
     def tick(self) -> None:
         """One round."""
         view = self._context.look()
+        # The view's jobs come once: both parts take theirs before anybody asks the node.
         self._sort(view.jobs)
+        if self._large is not None:
+            self._large.take(view.jobs)
         self._collect(view.now)
-        moves = decide([self._watched(claim_id) for claim_id in self._open], view.now)
-        actions = [action for move in moves if (action := self._do(move, view)) is not None]
+        actions, failure = self._moves(view)
         actions += self._fees()
         if self._large is not None:
             actions += self._large.moves(view)
         # Without any too: the figures say then that nothing is due any more.
         self._context.perform(actions, view, after=self._note)
+        if failure is not None:
+            raise failure
 
     def _note(self, performed: Performed) -> None:
         """What became of a round's moves, whether or not an error follows."""
@@ -87,6 +92,19 @@ class WatchDaemon:
             self._large.performed(performed)
         large = 0 if self._large is None else self._large.unchecked
         self._context.observer.watching(large + unchecked(self._open.values()))
+
+    def _moves(self, view: View) -> tuple[list[Action], Exception | None]:
+        """What is due about the claims, and the first error: no claim waits for another's."""
+        actions: list[Action] = []
+        failure: Exception | None = None
+        for move in decide([self._watched(claim_id) for claim_id in self._open], view.now):
+            try:
+                action = self._do(move, view)
+            except PASSING as error:
+                failure = failure or error
+            else:
+                actions += [] if action is None else [action]
+        return actions, failure
 
     # ---- which claims
 

@@ -102,8 +102,7 @@ class LargeClaims:
         self._open: dict[bytes, _Open] = {}
 
     def moves(self, view: View) -> list[Action]:
-        """What is to be done on chain, at the block of `view`."""
-        self._sort(view.jobs)
+        """What is to be done on chain, at the block of `view`, whose jobs were taken."""
         self._collect()
         actions: list[Action] = []
         for claim_id in sorted(self._open, key=lambda id_: self._open[id_].job.claimed_at):
@@ -130,8 +129,11 @@ class LargeClaims:
 
     # ---- which claims
 
-    def _sort(self, touched: Iterable[bytes]) -> None:
-        """Take up the claims that are open now of the touched jobs; take leave of the others."""
+    def take(self, touched: Iterable[bytes]) -> None:
+        """
+        Take up the claims that are open now of the touched jobs; take leave of the others. Asks the
+        node for nothing, so that no job of a view is lost.
+        """
         touched = set(touched)
         before = {
             id_: self._open.pop(id_)

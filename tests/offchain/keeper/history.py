@@ -267,6 +267,7 @@ class History:
             except RetryLater:
                 self.chain.mine()
                 continue
+            self.reader.take(view.jobs)
             self.keeper._offers.refresh(view.now)
             return view
 

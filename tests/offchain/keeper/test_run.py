@@ -421,6 +421,33 @@ def test_a_line_that_is_down_changes_nothing(stage, system):
     assert (system.job(terms).state, stage.sent()) == (MATCHED, 1)
 
 
+def test_what_was_touched_in_a_round_that_failed_is_known(stage, system, monkeypatch):
+    """The board can't be read in the round in which the claim's job comes; no other block does."""
+    stage.ask(1)
+    terms = system.post(stage.terms())
+    keeper = stage.keeper()
+    stage.rounds(keeper)
+    (attempt,) = stage.running(keeper._context, terms)
+    system.claim(attempt)
+    refresh = keeper._offers.refresh
+    answers = iter([Unreachable("the board is away")])
+
+    def away(now: int) -> bool:
+        for error in answers:
+            raise error
+        return refresh(now)
+
+    monkeypatch.setattr(keeper._offers, "refresh", away)
+    with pytest.raises(Unreachable):
+        keeper.tick()
+    planned = []
+    plan = keeper.plan
+    monkeypatch.setattr(keeper, "plan", lambda view: planned.append(view) or plan(view))
+    keeper.tick()
+    assert [view.is_new for view in planned] == [False]
+    assert attempt.claim_id in keeper._reader._claims
+
+
 def test_what_could_not_be_sent_is_sent_without_a_new_block(stage, system, monkeypatch):
     stage.ask(1)
     system.post(stage.terms())

@@ -220,6 +220,7 @@ class Post:
             assert time.monotonic() < end
             time.sleep(0.001)
         view = self.world.look()
+        self.large.take(view.jobs)
         actions = self.large.moves(view)
         self.large.performed(self.world.perform(actions, view))
         return [action.function for action in actions]
