@@ -33,6 +33,8 @@ from headrace.errors import RetryLater, UsageError
 PRUNE_AT_ONCE = 500
 # Of the table `meta`: a nonce and a row's id, see `_reach`.
 _ACCOUNTED = "accounted"
+# Of the same: the chain's time when the count was begun, as long as it may be moved.
+_BEGUN = "begun"
 
 
 class Deferred(RetryLater):
@@ -303,10 +305,27 @@ class Outbox:
         reached = self._reach()
         return None if reached is None else reached[0]
 
-    def account_from(self, nonce: int) -> None:
-        """Begin the count, unless it was begun: all nonces below `nonce` are taken for ours."""
+    def account_from(self, nonce: int, *, at: int | None = None) -> None:
+        """
+        Begin the count, unless it was begun: all nonces below `nonce` are taken for ours. With
+        `at`, the chain's time, it may be moved once.
+        """
         with self._db.transaction():
             if self._reach() is None:
+                self._set_meta(_ACCOUNTED, json.dumps([nonce, 0]))
+                if at is not None:
+                    self._set_meta(_BEGUN, json.dumps(at))
+
+    def begun_at(self) -> int | None:
+        """The `at` of `account_from`; None once the count was moved."""
+        found = self._db.read("SELECT value FROM meta WHERE key = ?", (_BEGUN,))
+        return int(json.loads(found[0][0])) if found else None
+
+    def move_count(self, nonce: int) -> None:
+        """Take all nonces below `nonce` for ours after all, unless the count was moved before."""
+        with self._db.transaction():
+            if self.begun_at() is not None:
+                self._db.write("DELETE FROM meta WHERE key = ?", (_BEGUN,))
                 self._set_meta(_ACCOUNTED, json.dumps([nonce, 0]))
 
     def _reach(self) -> tuple[int, int] | None:
@@ -352,4 +371,4 @@ class Outbox:
         whomever is accounted for.
         """
         with self._db.transaction():
-            self._db.write("DELETE FROM meta WHERE key IN ('foreign', ?)", (_ACCOUNTED,))
+            self._db.write("DELETE FROM meta WHERE key IN ('foreign', ?, ?)", (_ACCOUNTED, _BEGUN))

@@ -17,9 +17,12 @@ log = logging.getLogger(__name__)
 
 # Blocks that lie on a stranger's transaction before it is called one.
 DEPTH = 2
-# Seconds of age up to which a head is the chain's own: a count is begun at no older one, or what
-# the key has sent before would come to light later, as if it were new.
-_FRESH = 300
+# Seconds of age up to which a head is the chain's own, a few blocks' time: a count is begun at no
+# older one, or what the key has sent before would come to light later, as if it were new.
+FRESH = 60
+# Seconds of chain time after the count was begun in which what comes to light may still be from
+# before: the node was behind, or an operator has just sent by hand. The first time it is let be.
+GRACE = 300
 
 
 class Strangers:
@@ -33,6 +36,8 @@ class Strangers:
         self._outbox = outbox
         self._address = address
         self._clock = clock
+        # Heads that were too old to begin at.
+        self._stale = 0
 
     def look(self, head: Header) -> None:
         """
@@ -42,7 +47,7 @@ class Strangers:
         if self._outbox.latched() is not None:
             return
         if self._outbox.accounted() is None:
-            self._begin(head)
+            self.begin(head)
             return
         # The book is read after the chain: whoever shares it writes down before it sends.
         if not self._is_more(self._rpc.nonce(self._address)) or head.number < DEPTH:
@@ -57,26 +62,50 @@ class Strangers:
                 raise RetryLater("no second node says how many transactions the key has sent")
             count = min(count, second.nonce(self._address, settled))
         own = self._outbox.accounted()
-        if own is not None and count > own:
-            self._outbox.latch(own)
-            fields = {"nonce": own, "used": count, "is_stopped": True}
-            log.error("nonce used elsewhere", extra=fields)
+        if own is None or count <= own:
+            return
+        begun = self._outbox.begun_at()
+        if begun is not None and abs(head.timestamp - begun) <= GRACE:
+            count = max(count, self._highest())
+            self._outbox.move_count(count)
+            fields = {"nonce": own, "used": count, "begun": begun}
+            log.warning("nonces were used just before: not taken for a stranger's", extra=fields)
+            return
+        self._outbox.latch(own)
+        fields = {"nonce": own, "used": count, "is_stopped": True}
+        log.error("nonce used elsewhere", extra=fields)
 
     def _is_more(self, count: int) -> bool:
         own = self._outbox.accounted()
         return own is not None and count > own
 
-    def _begin(self, head: Header) -> None:
-        """What the key has sent before its book was begun, or released, is nobody's concern."""
-        if self._clock() - head.timestamp > _FRESH:
+    def begin(self, head: Header) -> None:
+        """
+        Begin the count at `head`, the node's newest block, unless it was begun or the block is an
+        old one: what the key has sent before its book was begun, or released, is nobody's concern.
+        Errors as `look`.
+        """
+        age = self._clock() - head.timestamp
+        if age <= FRESH:
+            self._outbox.account_from(self._highest(), at=head.timestamp)
             return
+        self._stale += 1
+        # The first may be the last one of a chain whose blocks are slow.
+        if self._stale == 2:
+            log.warning(
+                "the key's nonces are not watched yet: the node is behind, or a clock is wrong",
+                extra={"head": head.number, "age": int(age), "at_most": FRESH},
+            )
+
+    def _highest(self) -> int:
+        """How many transactions the key has sent, by the node that knows of the most."""
         counts = self._counts(self._rpc)
         if (second := self._rpc.second()) is not None:
             try:
                 counts += self._counts(second)
             except (Unreachable, RetryLater, NodeError) as error:
                 log.debug("one node's count will do", extra={"why": str(error)})
-        self._outbox.account_from(max(counts))
+        return max(counts)
 
     def _counts(self, node: Rpc) -> list[int]:
         """In blocks, and with what waits in the node's pool."""

@@ -1,17 +1,23 @@
 """`doctor` and `release`: what an operator asks of a daemon, and how it goes on after a halt."""
 
+import logging
+
 import click
 
 from headrace.chain.abi import checksummed
 from headrace.chain.manifest import Deployment
+from headrace.chain.outbox import Outbox
 from headrace.chain.resume import resume
+from headrace.chain.strangers import Strangers
 from headrace.cli.answer import Answer
 from headrace.cli.app import command
 from headrace.cli.session import Session
 from headrace.daemon.context import schema_of
 from headrace.daemon.sending import open_outbox, outbox_path
-from headrace.errors import Rejected
+from headrace.errors import HeadraceError, Rejected
 from headrace.ops.doctor import examine, lines, verdict
+
+log = logging.getLogger(__name__)
 
 
 def doctor_of(daemon: str) -> click.Command:
@@ -62,6 +68,7 @@ def release_of(daemon: str) -> click.Command:
             try:
                 cleared.append(outbox.latched())
                 outbox.release()
+                _account(session, deployment, outbox, address)
             finally:
                 outbox.close()
         reasons = [why for why in cleared if why is not None]
@@ -73,3 +80,16 @@ def release_of(daemon: str) -> click.Command:
         return Answer({"cleared": reasons, "read_again": read_again}, shown)
 
     return release
+
+
+def _account(session: Session, deployment: Deployment, outbox: Outbox, address: str) -> None:
+    """
+    Account for what the key has sent until now, as the operator has just seen it. A daemon does it
+    at its start where no node answers now, or only one that is behind.
+    """
+    try:
+        # No other chain's count.
+        deployment.verify(session.rpc)
+        Strangers(session.rpc, outbox, address).begin(session.rpc.head())
+    except HeadraceError as error:
+        log.debug("the daemon will count", extra={"why": str(error)})

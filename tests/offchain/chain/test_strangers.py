@@ -12,7 +12,7 @@ from headrace.chain.fees import GWEI
 from headrace.chain.outbox import ForeignNonce, Outbox
 from headrace.chain.rpc import Header, NodeError, Rpc
 from headrace.chain.sender import Sender
-from headrace.chain.strangers import DEPTH, Strangers
+from headrace.chain.strangers import DEPTH, FRESH, GRACE, Strangers
 from headrace.errors import RetryLater
 from tests.offchain.chain.test_outbox import MINED, add, open_box
 from tests.offchain.chain.till import CHAIN_ID, OTHER, Bench
@@ -35,6 +35,13 @@ def look(bench: Bench, sender: Sender) -> str | None:
     return sender._outbox.latched()
 
 
+def settle_in(bench: Bench, sender: Sender) -> None:
+    """The count is begun, and long ago."""
+    assert look(bench, sender) is None
+    bench.wait(GRACE + 1)
+    bench.mine()
+
+
 def book(bench: Bench, name: str = "outbox.sqlite") -> Outbox:
     return Outbox(bench.folder / name, chain_id=CHAIN_ID, address=bench.key.address)
 
@@ -44,8 +51,7 @@ def book(bench: Bench, name: str = "outbox.sqlite") -> Outbox:
 
 def test_a_stranger_is_seen_while_nothing_is_sent(bench: Bench, caplog: pytest.LogCaptureFixture):
     sender = bench.start(is_unattended=True)
-    bench.mine()
-    assert look(bench, sender) is None
+    settle_in(bench, sender)
     elsewhere(bench, 0)
     bench.mine()
     for _ in range(DEPTH):
@@ -66,6 +72,7 @@ def test_a_stranger_is_seen_while_nothing_is_sent(bench: Bench, caplog: pytest.L
         bench.mine()
         assert look(bench, restarted) is None
     assert restarted.submit("drip:1", bench.token.drip(5)).nonce == 1
+    settle_in(bench, restarted)
     elsewhere(bench, 2)
     bench.mine(DEPTH + 1)
     assert look(bench, restarted) == "another program has sent with this key at nonce 2"
@@ -73,7 +80,7 @@ def test_a_stranger_is_seen_while_nothing_is_sent(bench: Bench, caplog: pytest.L
 
 def test_a_person_at_the_command_line_is_not_stopped(bench: Bench):
     daemon, person = bench.start(is_unattended=True), bench.start()
-    look(bench, daemon)
+    settle_in(bench, daemon)
     elsewhere(bench, 0)
     bench.mine(DEPTH + 1)
     assert look(bench, person) is None
@@ -82,7 +89,7 @@ def test_a_person_at_the_command_line_is_not_stopped(bench: Bench):
 
 def test_a_stranger_is_seen_behind_what_was_signed_since(bench: Bench):
     sender = bench.start(is_unattended=True)
-    look(bench, sender)
+    settle_in(bench, sender)
     elsewhere(bench, 0)
     bench.mine()
     assert sender.submit("drip:1", bench.token.drip(5)).nonce == 1
@@ -91,7 +98,7 @@ def test_a_stranger_is_seen_behind_what_was_signed_since(bench: Bench):
 
 
 def test_who_uses_the_key_while_no_daemon_runs_is_seen_at_the_start(bench: Bench):
-    look(bench, bench.start(is_unattended=True))
+    settle_in(bench, bench.start(is_unattended=True))
     elsewhere(bench, 0)
     bench.mine(DEPTH + 1)
     assert look(bench, bench.start(is_unattended=True)) is not None
@@ -133,6 +140,7 @@ def test_a_new_book_takes_over_what_an_old_key_has_sent(bench: Bench, is_mined: 
     for _ in range(DEPTH + 2):
         bench.mine()
         assert look(bench, sender) is None
+    settle_in(bench, sender)
     elsewhere(bench, 3)
     bench.mine(DEPTH + 1)
     assert look(bench, sender) == "another program has sent with this key at nonce 3"
@@ -268,9 +276,9 @@ def test_a_second_node_that_is_down_is_waited_for(tmp_path: Path):
 def test_a_book_begins_with_the_highest_count_and_at_no_old_head(tmp_path: Path):
     behind, ahead = Node("a", 2), Node("b", 3, pending=4)
     strangers, box = watch(tmp_path, behind, ahead, accounted=None)
-    strangers.look(head(age=301))
+    strangers.look(head(age=FRESH + 1))
     assert box.accounted() is None
-    strangers.look(head(age=300))
+    strangers.look(head(age=FRESH))
     assert box.accounted() == 4
     strangers.look(head(51))
     assert box.latched() is None
@@ -282,6 +290,65 @@ def test_one_node_that_fails_does_not_keep_a_book_from_beginning(tmp_path: Path)
     strangers, box = watch(tmp_path, first, second, accounted=None)
     strangers.look(head())
     assert box.accounted() == 2
+
+
+@pytest.mark.parametrize("seconds", [0, GRACE, GRACE + 1])
+def test_what_comes_to_light_soon_after_the_beginning_may_be_from_before(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, seconds: int
+):
+    """The node that the count was begun at was behind: the key's own past is no stranger's."""
+    node = Node("a", 2)
+    strangers, box = watch(tmp_path, node, accounted=None)
+    strangers.look(head(50, age=FRESH))
+    # What lies deep, what has just come into a block, and what waits.
+    node.counts, node.deep = {"latest": 4, "pending": 5}, 3
+    # It is known after a restart too.
+    strangers = Strangers(node, box, OTHER, clock=lambda: float(NOW))
+    strangers.look(head(55, age=FRESH - seconds))
+    if seconds > GRACE:
+        assert (box.latched() is not None, box.accounted()) == (True, 2)
+        return
+    assert (box.latched(), box.accounted()) == (None, 5)
+    said = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert [(r.nonce, r.used) for r in said] == [(2, 5)]  # type: ignore[attr-defined]
+    node.counts, node.deep = {"latest": 5, "pending": 5}, 5
+    strangers.look(head(56, age=FRESH - seconds))
+    assert box.latched() is None
+    # Only once.
+    node.counts, node.deep = {"latest": 6, "pending": 6}, 6
+    strangers.look(head(57, age=FRESH - seconds))
+    assert box.latched() == "another program has sent with this key at nonce 5"
+
+
+def test_a_count_that_is_moved_keeps_what_was_signed_here(tmp_path: Path):
+    box = open_box(tmp_path)
+    box.account_from(2, at=7)
+    add(box, "ours", chain_nonce=3)
+    assert (box.accounted(), box.begun_at()) == (2, 7)
+    box.move_count(3)
+    assert (box.accounted(), box.begun_at()) == (4, None)
+    box.move_count(9)
+    assert box.accounted() == 4
+    # Released, it is begun and may be moved again; one that was begun without a time never.
+    box.release()
+    box.account_from(1)
+    box.move_count(9)
+    assert box.accounted() == 1
+    box.release()
+    box.account_from(1, at=8)
+    box.release()
+    assert box.begun_at() is None
+
+
+def test_a_key_that_is_not_watched_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    strangers, box = watch(tmp_path, Node("a", 2), accounted=None)
+    strangers.look(head(50, age=FRESH + 1))
+    assert not caplog.records
+    for number in (51, 52, 53):
+        strangers.look(head(number, age=FRESH + 1))
+    said = [(r.levelno, r.age) for r in caplog.records]  # type: ignore[attr-defined]
+    assert said == [(logging.WARNING, FRESH + 1)]
+    assert box.accounted() is None
 
 
 # ---- the book's own count

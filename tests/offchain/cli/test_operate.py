@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -226,13 +227,21 @@ def test_a_stranger_with_the_key_is_found_and_can_be_released(
     path = outbox_path(settings, world.deployment, eve.address)
     outbox = Outbox(path, chain_id=world.deployment.chain_id, address=eve.address)
     outbox.latch(7)
-    outbox.close()
     findings = doctor(eve, 1)
     assert failed(findings) == {"outbox"}
     assert "nonce 7" in findings["outbox"]["detail"]
     (cleared,) = eve.json("keeper", "release")["cleared"]
     assert "nonce 7" in cleared
     assert failed(doctor(eve, 0)) == set()
+    # What the operator saw is accounted for from then on, if a node says now what it is.
+    outbox.latch(8)
+    world.chain.travel(max(1, int(time.time()) - world.chain.now()))
+    eve.json("keeper", "release")
+    assert outbox.accounted() == world.rpc.nonce(eve.address)
+    outbox.latch(9)
+    eve.json("keeper", "release", "--rpc", "http://127.0.0.1:1")
+    assert (outbox.accounted(), outbox.latched()) == (None, None)
+    outbox.close()
 
 
 def test_what_a_key_has_sent_beside_its_outbox_is_found(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.chain.strangers import DEPTH
+from headrace.chain.strangers import DEPTH, GRACE
 from headrace.daemon.context import Context
 from headrace.errors import Unreachable
 from headrace.ops import checkup
@@ -114,6 +114,7 @@ def test_a_stranger_is_seen_while_the_daemon_has_nothing_to_do(
 ):
     stage.mine()
     context.look()
+    stage.system.chain.travel(GRACE + 1)
     key = stage.system.keepers[3]
     stage.system.token.drip(1, sender=key)
     for _ in range(DEPTH):
