@@ -12,12 +12,13 @@ it is final, submitting it again returns the transaction that is there.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.chain.abi import Call, Log
 from headrace.chain.broadcast import Broadcaster
 from headrace.chain.fees import (
+    ANY,
     GWEI,
     SECONDS_PER_DAY,
     Fees,
@@ -42,6 +43,18 @@ log = logging.getLogger(__name__)
 MAX_PENDING = 16
 # The last places are for what may not wait.
 _ORDINARY_PENDING = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """
+    What the key can still pay for safety moves: `left` wei of its money and of the day's budget,
+    whichever is less, all that is under way taken off. `price` in wei is the most that a unit of
+    gas is offered for while the base fee hasn't doubled.
+    """
+
+    left: int
+    price: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +116,44 @@ class Sender:
     def simulate(self, call: Call) -> bytes:
         """What the call would return now. Rejected with the reason if it would revert."""
         return self._rpc.eth_call(call.to, call.data, sender=self.address)
+
+    def means(self) -> Means:
+        """
+        What `submit` will find for safety moves. Deferred if the cap is below twice the base fee
+        and the tip, RetryLater, Unreachable and NodeError if the node can't say.
+        """
+        head, balance, tip = self._rpc.outcomes(
+            [
+                header_request("latest"),
+                ("eth_getBalance", (self.address, "latest")),
+                ("eth_maxPriorityFeePerGas", ()),
+            ]
+        )
+        for outcome in (head, balance):
+            if isinstance(outcome, HeadraceError):
+                raise outcome
+        header = to_header(head)
+        offer = self._offer(replace(header, base_fee=2 * header.base_fee), tip, ANY)
+        left = to_int(balance) - self._outbox.at_stake()
+        if self._fees.daily_budget is not None:
+            day = header.timestamp // SECONDS_PER_DAY
+            spent = self._outbox.spent(day, is_safety=True)
+            left = min(left, self._fees.daily_budget - spent)
+        return Means(left, offer.max_fee)
+
+    def gas_of(self, call: Call) -> int:
+        """
+        The limit that `submit` would give `call` now; its kind's ceiling if that can't be known:
+        nothing else is ever sent.
+        """
+        kind = self._fees.kind_of(call.what)
+        (estimate,) = self._rpc.outcomes([("eth_estimateGas", (self._request(call), "latest"))])
+        if isinstance(estimate, HeadraceError):
+            return kind.gas_ceiling
+        try:
+            return gas_limit(to_int(estimate), kind, call.what)
+        except HeadraceError:
+            return kind.gas_ceiling
 
     def submit(
         self, action: str, call: Call, *, gas: int | None = None, deadline: int | None = None

@@ -81,6 +81,10 @@ DONE: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 
 
+# Safety moves, as the proof's nonce is the one after theirs, that convict nobody by themselves.
+_EARNING = frozenset({"GraphProof.commit_fault"})
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """
@@ -276,12 +280,16 @@ class Performer:
 
 
 def by_urgency(actions: Iterable[Action]) -> list[Action]:
-    """Safety moves first, then by deadline, those without one last; else in the given order."""
+    """
+    Safety moves first, those that only earn something last of them; then by deadline, those without
+    one last; else in the given order.
+    """
     never = 1 << 64
     return sorted(
         actions,
         key=lambda action: (
             not action.is_safety,
+            action.what in _EARNING,
             never if action.deadline is None else action.deadline,
         ),
     )

@@ -80,7 +80,7 @@ class WatchDaemon:
         actions, failure = self._moves(view)
         actions += self._fees()
         if self._large is not None:
-            actions += self._large.moves(view)
+            actions += self._large.moves(view, actions)
         # Without any too: the figures say then that nothing is due any more.
         self._context.perform(actions, view, after=self._note)
         if failure is not None:

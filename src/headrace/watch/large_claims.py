@@ -1,7 +1,7 @@
 """The watcher's rounds with claims on models of version 2: prove, or force out what is withheld."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from headrace.chain.contracts import Vault
@@ -11,9 +11,9 @@ from headrace.daemon.actions import Action, Performed
 from headrace.daemon.bench import Bench
 from headrace.daemon.context import Context, View
 from headrace.daemon.games import Game
+from headrace.daemon.loop import PASSING
 from headrace.graph2.faults import Fault
 from headrace.terms.words import FaultProofSettings
-from headrace.terms.words import claim_id as claim_id_of
 from headrace.watch import large_moves
 from headrace.watch.checks import Unchecked
 from headrace.watch.decide import Verdict
@@ -27,8 +27,10 @@ from headrace.watch.large import (
     next_demand,
     overdue,
 )
+from headrace.watch.large_fees import fees
 from headrace.watch.large_reports import LargeReports
 from headrace.watch.pace import Pace
+from headrace.watch.purse import Wish, granted
 from headrace.watch.record import WatchRecord
 from headrace.watch.rewards import (
     Standing,
@@ -46,9 +48,8 @@ PLACES = 1
 # Seconds of chain time after which a check that came to nothing is tried again: doubling.
 _FIRST_LAPSE = 1
 _LONGEST_LAPSE = 30
-# Gas of a commitment and of a proof after it, rounded up: who can't pay both proves at once.
-_BOTH_GAS = 150_000 + 600_000
-_TIP = 10**9  # wei
+# Blocks after which what couldn't be sent, or was refused, is tried again: proofs come before.
+LET_BE_BLOCKS = 5
 
 
 @dataclass(slots=True)
@@ -56,15 +57,16 @@ class _Open:
     """
     What is known of an open claim. `fault` is set once a proof is at hand; `levels` are its model's
     once it is known to be wrong; `looked_at` is how much of the game the last look knew.
-    `is_put_off`: the commitment to its fault couldn't be sent; `is_refused`: the proof with it.
+    Before the block `put_off_until` there is no commitment, as one couldn't be sent; before
+    `refused_until` no proof with one, as the chain refused it.
     """
 
     job: Job
     verdict: Verdict = Verdict.UNKNOWN
     levels: int = 0
     fault: Fault | None = None
-    is_put_off: bool = False
-    is_refused: bool = False
+    put_off_until: int = 0
+    refused_until: int = 0
     demand: Demand | None = None
     looked_at: int = -1
     look_at: int = 0
@@ -100,27 +102,39 @@ class LargeClaims:
         self._reports = LargeReports(max_trace)
         self._bench: Bench[bytes, LargeReport] = Bench(PLACES)
         self._open: dict[bytes, _Open] = {}
+        self._block = 0
 
-    def moves(self, view: View) -> list[Action]:
-        """What is to be done on chain, at the block of `view`, whose jobs were taken."""
+    def moves(self, view: View, others: Iterable[Action] = ()) -> list[Action]:
+        """
+        What is to be done on chain, at the block of `view`, whose jobs were taken, in a round with
+        `others`. A node that can't say something leads to fewer commitments and demands only.
+        """
+        self._block = view.block
         self._collect()
-        actions: list[Action] = []
+        sure: list[Action] = []
+        wishes: list[Wish] = []
         for claim_id in sorted(self._open, key=lambda id_: self._open[id_].job.claimed_at):
-            known = self._open[claim_id]
-            actions += self._about(claim_id, known, view)
-        return [*actions, *self._fees()]
+            for move in self._about(claim_id, self._open[claim_id], view):
+                if isinstance(move, Wish):
+                    wishes.append(move)
+                else:
+                    sure.append(move)
+        sure += fees(self._context, self._record, self._open)
+        return [*sure, *granted(self._context, wishes, [*others, *sure])]
 
     def performed(self, performed: Performed) -> None:
         """What became of the moves: no commitment may hold a proof up."""
         refused = {*performed.refused, *performed.held}
+        until = self._block + 1 + LET_BE_BLOCKS
         for claim_id, known in self._open.items():
-            if known.fault is None or known.is_put_off:
+            if known.fault is None:
                 continue
             key = large_moves.commit_key(claim_id, self._commitment(claim_id, known.fault))
             if key in refused or key in performed.deferred:
-                known.is_put_off = True
+                known.put_off_until = until
                 log.info("proves without a commitment", extra={"job": known.job.id})
-            known.is_refused |= large_moves.key_of("reward", claim_id) in refused
+            if large_moves.key_of("reward", claim_id) in refused:
+                known.refused_until = until
 
     @property
     def unchecked(self) -> int:
@@ -233,7 +247,7 @@ class LargeClaims:
 
     # ---- on chain
 
-    def _about(self, claim_id: bytes, known: _Open, view: View) -> list[Action]:
+    def _about(self, claim_id: bytes, known: _Open, view: View) -> Sequence[Action | Wish]:
         """What is to be done about a claim, whose check may not be done."""
         game = self._context.games.games.get(claim_id)
         if game is not None and is_falling(game):
@@ -245,7 +259,9 @@ class LargeClaims:
             return self._called_out(known, game, view.now)
         return self._against(claim_id, known, game, view) if known.verdict == Verdict.BAD else []
 
-    def _falling(self, claim_id: bytes, known: _Open, game: Game, view: View) -> list[Action]:
+    def _falling(
+        self, claim_id: bytes, known: _Open, game: Game, view: View
+    ) -> Sequence[Action | Wish]:
         """The claim is proven wrong: see that the reward goes to whoever had found it first."""
         if carries_out(game, self._context.address, view.block):
             return _some(large_moves.carry_out(claim_id, known.job))
@@ -259,7 +275,7 @@ class LargeClaims:
 
     def _against(
         self, claim_id: bytes, known: _Open, game: Game | None, view: View
-    ) -> list[Action]:
+    ) -> Sequence[Action | Wish]:
         """What convicts a wrong claim: silence that is due, a proof, or the next demand."""
         if game is not None and (late := overdue(game, view.now)) is not None:
             return _some(large_moves.silence(known.job, game, late))
@@ -274,7 +290,7 @@ class LargeClaims:
 
     def _convict(
         self, claim_id: bytes, known: _Open, game: Game | None, view: View
-    ) -> list[Action]:
+    ) -> Sequence[Action | Wish]:
         """The next move with the fault, if it is known."""
         if known.fault is None:
             self._look(claim_id, known, game, view.now)
@@ -284,10 +300,14 @@ class LargeClaims:
         commitment = self._commitment(claim_id, fault)
         standing = self._standing(known, commitment, game, view)
         step = next_step(standing)
-        if step == Step.COMMIT:
-            return _some(large_moves.commit(claim_id, job, commitment, standing.edge))
+        proof = large_moves.prove(claim_id, job, fault, standing.until)
+        if step == Step.COMMIT and proof is not None:
+            made_first = large_moves.commit(claim_id, job, commitment, standing.edge)
+            return [Wish(proof, made_first)]
         if step == Step.PROVE:
-            return _some(large_moves.prove(claim_id, job, fault, standing.until))
+            return _some(proof)
+        if step == Step.WAIT and standing.has_to_prove and proof is not None:
+            return [Wish(proof, None)]
         if step == Step.CLAIM and standing.own is not None:
             made = standing.own, standing.proven_in, standing.until
             return _some(large_moves.claim_reward(claim_id, job, fault, commitment, *made))
@@ -299,7 +319,6 @@ class LargeClaims:
         settings = FaultProofSettings.unpack(known.job.terms.settings)
         game = game or Game(b"")
         own = game.promise_of(commitment.digest)
-        is_committing = self._commits_first and not known.is_put_off
         return Standing(
             block=view.block,
             now=view.now,
@@ -308,8 +327,8 @@ class LargeClaims:
             pace=self._pace.at(view.head),
             promises=game.promises,
             own=own,
-            may_commit=is_committing and (own is not None or self._can_pay_both(view)),
-            is_refused=known.is_refused,
+            may_commit=self._commits_first and view.block >= known.put_off_until,
+            is_refused=view.block < known.refused_until,
             proven_in=game.proven_in,
             open_until=game.open_until,
             holds=game.refuter == self._context.address,
@@ -317,11 +336,6 @@ class LargeClaims:
 
     def _commitment(self, claim_id: bytes, fault: Fault) -> large_moves.Commitment:
         return large_moves.Commitment(self._record, claim_id, fault, self._context.address)
-
-    def _can_pay_both(self, view: View) -> bool:
-        """Whether a commitment leaves enough for the proof, if the base fee doubles."""
-        cost = _BOTH_GAS * (2 * view.head.base_fee + _TIP)
-        return self._context.rpc.balance(self._context.address) >= cost
 
     def _look(self, claim_id: bytes, known: _Open, game: Game | None, now: int) -> None:
         """See what the game's answers have laid open, if there are new ones since the last look."""
@@ -354,7 +368,11 @@ class LargeClaims:
         return _some(large_moves.silence(known.job, game, late))
 
     def _can_pay(self, known: _Open, view: View) -> bool:
-        account = self._context.vault.account_of(self._context.address, view.block)
+        try:
+            account = self._context.vault.account_of(self._context.address, view.block)
+        except PASSING as error:
+            self._say(known, "can't demand the data now", str(error))
+            return False
         lacks = []
         if not account.books >> Vault.GRAPH_PROOF_BOOK & 1:
             lacks.append("authorise the book GraphProof")
@@ -366,26 +384,6 @@ class LargeClaims:
         else:
             known.said.clear()
         return not lacks
-
-    def _fees(self) -> list[Action]:
-        """Have the fees of own demands sent on, once their claims have ended."""
-        actions = []
-        for claim_id in self._context.games.unsettled:
-            game, place = self._context.games.games[claim_id], self._record.place(claim_id)
-            if claim_id in self._open or place is None:
-                continue
-            job_id, number = place
-            job = self._context.jobs.jobs.get(job_id)
-            for attempt in () if job is None else job.attempts:
-                provider = attempt.record.provider
-                if claim_id_of(job_id, number, provider) == claim_id:
-                    actions += [
-                        large_moves.settle(job_id, number, provider, claim_id, state)
-                        for state in game.nodes
-                        if state.demander == self._context.address
-                    ]
-                    break
-        return actions
 
     def _say(self, known: _Open, what: str, why: str) -> None:
         if why not in known.said:

@@ -1,6 +1,7 @@
 """How long a block takes on this chain, as far as one can see."""
 
 from headrace.chain.rpc import Header, Rpc
+from headrace.daemon.loop import PASSING
 
 # Blocks that the average is taken over.
 SPAN = 16
@@ -17,9 +18,15 @@ class Pace:
         self._known: tuple[bytes, int] = b"", _UNKNOWN
 
     def at(self, head: Header) -> int:
-        """Seconds a block at `head`, the average of the last ones, rounded up; at least 1."""
+        """
+        Seconds a block at `head`, the average of the last ones, rounded up; at least 1. What was
+        known last, if the node can't say.
+        """
         if self._known[0] != head.hash:
-            before = self._rpc.header(max(0, head.number - SPAN))
+            try:
+                before = self._rpc.header(max(0, head.number - SPAN))
+            except PASSING:
+                return self._known[1]
             self._known = head.hash, pace(before, head)
         return self._known[1]
 

@@ -47,10 +47,10 @@ class Standing:
     `edge`, with commitments longer but never after `end`; both unix seconds. A block takes `pace`
     seconds. `promises` are all commitments to its faults, `own` is this watcher's to this fault.
 
-    `may_commit`: commitments are wanted, can be paid, and none was put off. `is_refused`: the chain
-    doesn't take the proof with the commitment. `proven_in` is the block of the first proof, 0 while
-    there is none, `holds` whether the reward is this watcher's, for which an earlier commitment may
-    still come until block `open_until`.
+    `may_commit`: commitments are wanted, and none was put off lately. `is_refused`: the chain
+    doesn't take the proof with the commitment now. `proven_in` is the block of the first proof, 0
+    while there is none, `holds` whether the reward is this watcher's, for which an earlier
+    commitment may still come until block `open_until`.
     """
 
     block: int
@@ -73,6 +73,11 @@ class Standing:
             return True
         last = max((promise.block for promise in self.promises), default=-REWARD_BLOCKS)
         return self.block < last + REWARD_BLOCKS and self.now <= self.end
+
+    @property
+    def has_to_prove(self) -> bool:
+        """Whether a proof with the own commitment is still to come: money is kept for it."""
+        return self.own is not None and not self.proven_in and self.is_provable
 
     @property
     def until(self) -> int:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from headrace.chain.fees import GWEI, Fees
-from headrace.chain.outbox import Outbox
+from headrace.chain.fees import ANY, GWEI, Fees, Kind
+from headrace.chain.outbox import Deferred, Outbox
 from headrace.chain.sender import MAX_PENDING, Sender, read_receipt
 from headrace.errors import Rejected, RetryLater, Unreachable, UsageError
 from tests.offchain.chain.till import CHAIN_ID, OTHER, Bench, Crash
@@ -309,3 +309,48 @@ def test_signed_bytes_are_on_disk_before_they_are_sent(bench):
     bench.rpc._post = spy
     bench.sender.submit("drip", bench.token.drip(1))
     assert seen == [1]
+
+
+# ---- what a key can pay
+
+
+def test_the_means_are_what_is_not_spoken_for(bench: Bench):
+    bench.anvil.rpc("anvil_setBalance", bench.key.address, hex(10**18))
+    before = bench.sender.means()
+    assert before.left == 10**18
+    head = bench.rpc.head()
+    tip = int(bench.rpc.call("eth_maxPriorityFeePerGas"), 16)
+    # Good while the base fee doubles, and then for the offer that is made at twice of it.
+    assert before.price == 4 * head.base_fee + tip
+    tx = bench.sender.submit("drip:1", bench.token.drip(5))
+    at_stake = bench.sender._outbox.at_stake()
+    assert at_stake >= tx.gas * GWEI
+    assert bench.sender.means().left == 10**18 - at_stake
+
+
+def test_the_days_budget_bounds_the_means(bench: Bench):
+    sender = bench.start(fees=Fees(daily_budget=10**17))
+    assert sender.means().left == 10**17
+    sender.submit("drip:1", bench.token.drip(5))
+    assert sender.means().left == 10**17 - sender._outbox.at_stake()
+    bench.mine()
+    (mined,) = sender.settle()
+    assert sender.means().left == 10**17 - mined.fee
+
+
+def test_a_price_above_the_cap_is_none(bench: Bench):
+    base, tip = bench.rpc.head().base_fee, int(bench.rpc.call("eth_maxPriorityFeePerGas"), 16)
+    cap = 2 * base + tip
+    assert bench.start(fees=Fees(cap=cap)).means().price == cap
+    with pytest.raises(Deferred):
+        bench.start(fees=Fees(cap=cap - 1)).means()
+
+
+def test_the_gas_of_a_call_is_its_limit_or_its_kinds_ceiling(bench: Bench):
+    call = bench.token.drip(5)
+    expected = bench.sender.gas_of(call)
+    assert bench.sender.submit("drip:1", call).gas == expected < 200_000
+    ceiling = bench.start(fees=Fees(kind_of=lambda what: Kind(gas_ceiling=30_000)))
+    assert ceiling.gas_of(call) == 30_000
+    # It would revert.
+    assert bench.sender.gas_of(bench.token.transfer(OTHER, 10**30)) == ANY.gas_ceiling

@@ -241,11 +241,11 @@ def test_among_what_may_not_wait_that_goes_first_which_soon_comes_too_late():
         replace(DRIP, key="match", deadline=5),
         Action("silence", "FaultProof", "silence", ()),
         Action("claim", "JobEscrow", "submit_claim", (), deadline=90),
+        Action("commit", "GraphProof", "commit_fault", (), deadline=20),
         Action("prove", "GraphProof", "prove", (), deadline=30),
-        Action("commit", "GraphProof", "commit_fault", (), deadline=30),
     ]
     urgent = [action.key for action in by_urgency(moves)]
-    assert urgent == ["prove", "commit", "claim", "silence", "match"]
+    assert urgent == ["prove", "claim", "silence", "commit", "match"]
 
 
 def test_nothing_is_sent_before_its_time_or_after_its_deadline(sender, performer):

@@ -2,19 +2,23 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from headrace.chain.abi import Call
 from headrace.chain.graph_rules import REWARD_BLOCKS, CaseRef, Node, fault_digest
 from headrace.chain.jobs import Job
 from headrace.chain.rpc import Header
+from headrace.chain.sender import Means
 from headrace.chain.views import Account, ClaimRef, JobState
 from headrace.daemon.actions import Action, Performed
 from headrace.daemon.context import View
 from headrace.daemon.games import Game, NodeState, Promise
+from headrace.errors import Unreachable
 from headrace.graph2.faults import Proof
 from headrace.graph2.game_tree import GameNode, Shape, children_of, hash_of, leaf_of
 from headrace.graph2.trace import Trace, run
@@ -32,10 +36,32 @@ FEE = 1_000
 BOOKS = 1 << 3
 
 
+# Units of gas of each move, as estimated.
+GAS = {
+    "GraphProof.commit_fault": 150,
+    "GraphProof.prove": 500,
+    "GraphProof.claim_reward": 600,
+    "GraphProof.open": 70,
+    "GraphProof.demand": 70,
+    "FaultProof.demand_trace": 70,
+}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A contract's calls, without their data."""
+
+    name: str
+
+    def call(self, function: str, *args: Any) -> Call:
+        return Call("", b"", f"{self.name}.{function}")
+
+
 class World(FakeChain):
     """
     A block a second. `put_off` are functions that a cap forbids now, `stops` those that the chain
-    refuses; what is `pending` is sent, and in no block yet.
+    refuses; what is `pending` is sent, and in no block yet. A unit of gas costs a wei; the node
+    `is_mute` about money and headers.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,6 +71,10 @@ class World(FakeChain):
         self.store.put_model(self.large)
         self.account = Account(free=10**6, reserved_escrow=0, reserved_registry=0, books=BOOKS)
         self.wei = 10**18
+        self.is_mute = False
+        self.sender = self
+        self.contracts = {name: Encoder(name) for name in ("GraphProof", "FaultProof")}
+        self.left: set[str] = set()
         self.put_off: set[str] = set()
         self.stops: set[str] = set()
         self.pending: set[str] = set()
@@ -53,11 +83,24 @@ class World(FakeChain):
     # ---- what a node says
 
     def header(self, number: int) -> Header:
+        self._speak()
         return Header(number, number.to_bytes(32), b"", self.now - self.number + number, 1)
 
-    def balance(self, account: str) -> int:
-        assert account == self.address
-        return self.wei
+    def _speak(self) -> None:
+        if self.is_mute:
+            raise Unreachable("the node is away")
+
+    # ---- what a Sender and its outbox say
+
+    def means(self) -> Means:
+        self._speak()
+        return Means(self.wei, 1)
+
+    def gas_of(self, call: Call) -> int:
+        return GAS[call.what]
+
+    def of_action(self, key: str) -> Any:
+        return SimpleNamespace(state="open") if key in self.left else None
 
     def perform(
         self,
@@ -74,7 +117,9 @@ class World(FakeChain):
                 deferred[action.key] = "gas costs too much"
             elif action.function in self.stops:
                 refused[action.key] = "no"
-            elif action.function not in self.pending:
+            elif action.function in self.pending:
+                self.left.add(action.key)
+            else:
                 performed = super().perform([action], view)
                 done += performed.done
         performed = Performed(done=tuple(done), refused=refused, deferred=deferred)

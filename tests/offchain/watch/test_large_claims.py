@@ -5,17 +5,22 @@ from pathlib import Path
 import pytest
 
 from headrace.chain.graph_rules import REWARD_BLOCKS
-from headrace.chain.views import JobState
+from headrace.chain.views import Account, JobState
+from headrace.errors import Unreachable
 from headrace.watch.large import LargeChecker
+from headrace.watch.large_claims import LET_BE_BLOCKS
 from headrace.watch.large_reports import LargeReports, size_of
+from headrace.watch.purse import REWARD_GAS
 from headrace.watch.rewards import PATIENCE_BLOCKS, ROOM_BLOCKS
 from tests.offchain.terms.examples import address
-from tests.offchain.watch.large_world import SETTINGS, Post
+from tests.offchain.watch.large_world import GAS, SETTINGS, Post
 
 THIEF = address(0x77)
 JUNK = b"\x0b" * 32
-# Of a commitment and a proof, at a base fee of one wei that may double, and a tip.
-BOTH = 750_000 * (2 + 10**9)
+COMMITMENT = GAS["GraphProof.commit_fault"]
+# What is kept for a proof with a commitment, and for both.
+PROOF = GAS["GraphProof.prove"] + REWARD_GAS
+BOTH = COMMITMENT + PROOF
 
 
 @pytest.fixture
@@ -85,6 +90,70 @@ def test_who_can_just_pay_for_both_commits(post: Post):
     post.world.wei = BOTH
     post.world.lied(is_stored=True)
     assert post.ticks(2) == [[], ["commit_fault"]]
+
+
+@pytest.mark.parametrize(
+    ("wei", "second"), [(BOTH + PROOF, "commit_fault"), (BOTH + PROOF - 1, "prove")]
+)
+def test_money_is_kept_for_a_proof_that_is_to_come(post: Post, wei: int, second: str):
+    """Of two claims the first is committed to when the second's fault is found."""
+    post.world.wei = wei
+    post.world.lied(is_stored=True)
+    post.tick()
+    post.world.lied(is_stored=True)
+    assert [post.tick(), post.tick()] == [["commit_fault"], [second]]
+
+
+def test_a_commitment_that_has_left_is_kept_to(post: Post):
+    post.world.pending.add("commit_fault")
+    post.world.lied(is_stored=True)
+    assert post.ticks(2) == [[], ["commit_fault"]]
+    post.world.wei = 0
+    assert post.ticks(2) == [["commit_fault"]] * 2
+
+
+def test_a_node_that_does_not_say_what_there_is_costs_the_commitment_only(post: Post):
+    job = post.world.lied(is_stored=True)
+    post.ticks(1)
+    post.world.is_mute = True
+    assert post.ticks(1) == [["prove"]]
+    assert post.world.jobs.jobs[job.id].state == JobState.REFUTED
+
+
+def test_a_demand_that_nobody_can_say_is_paid_for_holds_no_proof_up(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+):
+    def away(account: str, block: int) -> Account:
+        raise Unreachable("the node is away")
+
+    post.world.lied(is_stored=False)
+    post.ticks(1)
+    answer = post.world.account_of
+    monkeypatch.setattr(post.world, "account_of", away)
+    post.world.lied(is_stored=True)
+    post.ticks(5)
+    assert names(post) == ["commit_fault", "claim_reward"]
+    assert post.large.unchecked == 1
+    monkeypatch.setattr(post.world, "account_of", answer)
+    assert post.ticks(1) == [["open"]]
+    assert post.large.unchecked == 0
+
+
+@pytest.mark.parametrize("how", ["put_off", "stops"])
+def test_a_commitment_that_could_not_be_sent_is_tried_again_after_some_blocks(post: Post, how: str):
+    getattr(post.world, how).add("commit_fault")
+    post.world.put_off.add("prove")
+    post.world.lied(is_stored=True)
+    asked = post.ticks(3 + LET_BE_BLOCKS)
+    assert asked == [[], ["commit_fault"], *[["prove"]] * LET_BE_BLOCKS, ["commit_fault"]]
+
+
+def test_a_refused_proof_with_a_commitment_is_tried_again_after_some_blocks(post: Post):
+    post.world.stops.add("claim_reward")
+    post.world.put_off.add("prove")
+    post.world.lied(is_stored=True)
+    asked = post.ticks(4 + LET_BE_BLOCKS)
+    assert asked[2:] == [["claim_reward"], *[["prove"]] * LET_BE_BLOCKS, ["claim_reward"]]
 
 
 def test_a_proof_with_a_commitment_that_is_refused_is_made_without(post: Post):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from headrace.chain.rpc import Header
+from headrace.errors import Unreachable
 from headrace.watch.pace import SPAN, Pace, pace
 
 
@@ -29,8 +30,11 @@ class Node:
     """Blocks of two seconds; counts what it is asked."""
 
     asked: list[int] = field(default_factory=list)
+    is_away: bool = False
 
     def header(self, tag: int) -> Header:
+        if self.is_away:
+            raise Unreachable("the node is away")
         self.asked.append(tag)
         return header(tag, 2 * tag)
 
@@ -41,3 +45,14 @@ def test_one_header_a_block_is_read():
     assert [known.at(header(100, 200)) for _ in range(3)] == [2, 2, 2]
     assert known.at(header(5, 10)) == 2
     assert node.asked == [100 - SPAN, 0]
+
+
+def test_a_node_that_does_not_answer_leaves_the_pace_as_it_was():
+    node = Node(is_away=True)
+    known = Pace(node)  # type: ignore[arg-type]
+    assert known.at(header(100, 200)) == 12
+    node.is_away = False
+    assert known.at(header(100, 200)) == 2
+    node.is_away = True
+    assert known.at(header(101, 212)) == 2
+    assert node.asked == [100 - SPAN]
