@@ -60,8 +60,8 @@ class Encoder:
 class World(FakeChain):
     """
     A block a second. `put_off` are functions that a cap forbids now, `stops` those that the chain
-    refuses; what is `pending` is sent, and in no block yet. A unit of gas costs a wei; the node
-    `is_mute` about money and headers.
+    refuses; what is `pending` is sent, and in no block yet. A unit of gas costs a wei; the node is
+    `mute` about these: "means", "header".
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,7 +71,7 @@ class World(FakeChain):
         self.store.put_model(self.large)
         self.account = Account(free=10**6, reserved_escrow=0, reserved_registry=0, books=BOOKS)
         self.wei = 10**18
-        self.is_mute = False
+        self.mute: set[str] = set()
         self.sender = self
         self.contracts = {name: Encoder(name) for name in ("GraphProof", "FaultProof")}
         self.left: set[str] = set()
@@ -83,17 +83,17 @@ class World(FakeChain):
     # ---- what a node says
 
     def header(self, number: int) -> Header:
-        self._speak()
+        self._speak("header")
         return Header(number, number.to_bytes(32), b"", self.now - self.number + number, 1)
 
-    def _speak(self) -> None:
-        if self.is_mute:
+    def _speak(self, of: str) -> None:
+        if of in self.mute:
             raise Unreachable("the node is away")
 
     # ---- what a Sender and its outbox say
 
     def means(self) -> Means:
-        self._speak()
+        self._speak("means")
         return Means(self.wei, 1)
 
     def gas_of(self, call: Call) -> int:

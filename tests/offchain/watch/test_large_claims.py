@@ -112,10 +112,11 @@ def test_a_commitment_that_has_left_is_kept_to(post: Post):
     assert post.ticks(2) == [["commit_fault"]] * 2
 
 
-def test_a_node_that_does_not_say_what_there_is_costs_the_commitment_only(post: Post):
+@pytest.mark.parametrize("what", ["means", "header"])
+def test_a_node_that_is_mute_costs_the_commitment_only(post: Post, what: str):
     job = post.world.lied(is_stored=True)
     post.ticks(1)
-    post.world.is_mute = True
+    post.world.mute = {what}
     assert post.ticks(1) == [["prove"]]
     assert post.world.jobs.jobs[job.id].state == JobState.REFUTED
 

@@ -89,6 +89,14 @@ def test_the_other_moves_of_the_round_are_paid_first():
         assert action.function == function
 
 
+def test_commitments_are_paid_one_after_another():
+    wanted = [wish(1, 10, 5), wish(2, 10, 5)]
+    need = PRICE * (2 * (10 + REWARD_GAS) + 2 * 5)
+    for left, second in ((need, "commit:2"), (need - 1, "prove:2")):
+        moves = granted(Key(left), wanted, [])  # type: ignore[arg-type]
+        assert [action.key for action in moves] == ["commit:1", second]
+
+
 def test_what_has_left_is_paid_for():
     """And asks for nothing, if that is all."""
     key = Key(0, gone={"commit:1"})
