@@ -17,6 +17,7 @@ from headrace.daemon.actions import OF_ONE_CALL, Action, Performed
 from headrace.daemon.context import Context, View
 from headrace.daemon.loop import Stop
 from headrace.daemon.program import serve
+from headrace.errors import HeadraceError
 from headrace.keeper.decide import Planned, Policy, plan
 from headrace.keeper.offers import Offers
 from headrace.keeper.reading import Reader
@@ -73,14 +74,8 @@ class Keeper:
             self._is_settled = True
             return
         actions = self.plan(view)
-        pairs = {action.key: pair_of(action) for action in actions}
-
-        def after(performed: Performed) -> None:
-            for key in performed.refused:
-                self._bar(pairs.get(key), view.now)
-
         try:
-            self._context.perform(self._allowed(actions, view), view, after=after)
+            self._perform(actions, view)
         except OF_ONE_CALL:
             # It may go on for long, and the rest was done.
             self._reader.check()
@@ -152,6 +147,21 @@ class Keeper:
                 },
             )
         self._account = tuple(reasons.items())
+
+    def _perform(self, actions: Sequence[Action], view: View) -> None:
+        pairs = {action.key: pair_of(action) for action in actions}
+
+        def after(performed: Performed) -> None:
+            for key in performed.refused:
+                self._bar(pairs.get(key), view.now)
+
+        try:
+            allowed = self._allowed(actions, view)
+        except HeadraceError:
+            # No other move waits for an answer about a match.
+            self._context.perform([a for a in actions if pairs[a.key] is None], view)
+            raise
+        self._context.perform(allowed, view, after=after)
 
     def _allowed(self, actions: Iterable[Action], view: View) -> list[Action]:
         """`actions` without the matches that the chain's own rules have something against."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from headrace.chain.rpc import NodeError
+from headrace.daemon.actions import Action
 from headrace.errors import Rejected
 from tests.offchain.keeper.stage import Stage
 from tests.system import UNIT, System
@@ -45,3 +46,28 @@ def test_a_refused_match_is_barred_although_another_move_ends_the_round(
     assert len(keeper._barred) == 1
     # What is known is read again too, however long that lasts.
     assert checked == [True]
+
+
+def test_what_is_no_match_does_not_wait_for_an_answer_about_one(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    keeper = stage.keeper()
+    match = Action(f"match:{'11' * 32}:0", "JobEscrow", "match", (), ground=bytes(32))
+    drip = Action("drip", "Token", "drip", (1,))
+    monkeypatch.setattr(keeper, "plan", lambda view: [match, drip])
+
+    def odd(*args: Any) -> Any:
+        raise NodeError(-32000, "out of something")
+
+    asked: list[str] = []
+
+    def submit(action: str, *args: Any, **options: Any) -> Any:
+        asked.append(action)
+        raise Rejected("token: no")
+
+    monkeypatch.setattr(keeper, "_allowed", odd)
+    monkeypatch.setattr(keeper._reader, "check", lambda: True)
+    monkeypatch.setattr(keeper._context.sender, "submit", submit)
+    with pytest.raises(NodeError):
+        keeper.tick()
+    assert asked == ["drip"]
