@@ -74,8 +74,9 @@ class Candidates:
         self.offers_of: dict[int, list[tuple[ProgramIndex, int]]] = {}
         self._accepted: dict[tuple[str, int], bytes] = {}
         self._spent: dict[str, int] = {}
-        # As `offers_of`, by provider.
-        self._offers_by: dict[str, list[tuple[ProgramIndex, int]]] = {}
+        self._rows_by: dict[str, list[int]] = {}
+        for row, live in enumerate(self.columns.asks):
+            self._rows_by.setdefault(live.ask.provider, []).append(row)
         self._pools: dict[object, Pool] = {}
         self._posted_pools: dict[object, Pool] = {}
         self.pool_of: list[Pool | None] = [None] * len(self.job_ids)
@@ -84,8 +85,7 @@ class Candidates:
         self.gates: dict[int, str] = {}
         self.batches: set[int] = set()
         self.own: set[int] = set()
-        makers = {ask.ask.provider for ask in self.columns.asks}
-        self._makers = {bytes.fromhex(maker[2:]) for maker in makers}
+        self._makers = {bytes.fromhex(maker[2:]) for maker in self._rows_by}
 
     # ---- what is to be known of a job
 
@@ -98,8 +98,6 @@ class Candidates:
             for slot, row in enumerate(found.rows):
                 place = self.columns.places[row]
                 self.offers_of.setdefault(place, []).append((found, slot))
-                provider = self.columns.asks[row].ask.provider
-                self._offers_by.setdefault(provider, []).append((found, slot))
         return found
 
     def accepted(self, terms: Terms) -> bytes:
@@ -310,10 +308,8 @@ class Candidates:
         ):
             if amount:
                 self._spent[account] = self._spent.get(account, 0) + amount * times
-                if account in self._offers_by:
-                    means = self._free(account)
-                    for index, slot in self._offers_by[account]:
-                        index.means[slot] = means
+                for row in self._rows_by.get(account, ()):
+                    self.columns.means[row] = self._free(account)
 
     def node_of(self, index: ProgramIndex, slot: int) -> int:
         """The node that an offer is for."""

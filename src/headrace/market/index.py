@@ -81,13 +81,11 @@ class ProgramIndex:
         # node; infinite while there is no room. In `fallen` are the slots that came to be lower.
         self.now: Reals = np.where(is_alive, self.base, NO_PRICE)
         self.fallen: list[int] = []
-        # What the offer's provider can still lock up, and what the offer allows to be locked.
-        self.means: Reals = columns.means[self._found]
-        self.most: Reals = columns.most[self._found]
         self._counterparties = {columns.asks[row].ask.counterparty for row in self.rows}
         self._levels: dict[str, _Levels] = {}
         self._values: dict[str, dict[object, Bits]] = {}
         self._masks: dict[tuple[str, int], Bits] = {}
+        self._steps: dict[tuple[int, int], tuple[int, int]] = {}
 
     def slot_of(self, row: int) -> int:
         """The slot of a row; ValueError if the ask doesn't list the program."""
@@ -182,10 +180,15 @@ class ProgramIndex:
 
     def steps_of(self, units: int, input_bytes: int) -> tuple[int, int]:
         """The part of a shape that is a job's size."""
-        return (
-            self._level("units", at_least=True).step(units),
-            self._level("input_bytes", at_least=True).step(input_bytes),
-        )
+        found = self._steps.get((units, input_bytes))
+        if found is None:
+            if len(self._steps) >= _MOST_SETS:
+                self._steps.clear()
+            found = self._steps[units, input_bytes] = (
+                self._level("units", at_least=True).step(units),
+                self._level("input_bytes", at_least=True).step(input_bytes),
+            )
+        return found
 
     def by_requirement(self, word: int) -> dict[str, Bits]:
         """The asks that each bound of a requirement lets through, by the bound's name."""
@@ -240,6 +243,12 @@ class ProgramIndex:
         return found
 
     # ---- what changes while a plan is made
+
+    def can_lock(self, slots: Integers) -> Reals:
+        """The most that these offers' providers can still lock up, and that the offers allow."""
+        rows = self._found[slots]
+        most: Reals = np.minimum(self._columns.means[rows], self._columns.most[rows])
+        return most
 
     def bid(self, slot: int, level: float) -> None:
         """Note what a place at an offer's node costs above the price, no less than before."""

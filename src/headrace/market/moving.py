@@ -46,7 +46,7 @@ def move_up(
             found = jobs[index]
             asked = index.base[slot] + index.per_unit[slot] * units[found]
             saved = pays[found] - asked * (1 + band_bps / BPS)
-            saved[asked * locks[found] * _DOUBT > index.means[slot]] = 0
+            saved[asked * locks[found] * _DOUBT > index.can_lock(np.array([slot]))] = 0
             order = np.argsort(-saved, kind="stable")[: np.count_nonzero(saved > 0)]
             tries -= len(found) // _LOOKED_THROUGH
             for place in found[order].tolist():

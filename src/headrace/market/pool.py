@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from headrace.market.columns import Flags, Integers, Reals
-from headrace.market.index import NO_PRICE, Bits, ProgramIndex, members
+from headrace.market.index import NO_PRICE, Bits, ProgramIndex, members, to_bits
 
 _ACTIVE = 96
 # How far above the lowest price `nearly_two` may be.
@@ -43,6 +43,7 @@ class Pool:
     """The offers of one program that let one shape through."""
 
     __slots__ = (
+        "_able",
         "_bits",
         "_floors",
         "_heard",
@@ -66,14 +67,19 @@ class Pool:
         self.index = index
         self.lock_per_price = lock_per_price
         self._bits = bits
+        self._able = bits
+        if lock_per_price:
+            slots = members(bits)
+            one = index.base[slots] + index.per_unit[slots]
+            able = np.zeros(index.size, dtype=np.bool_)
+            able[slots[self._covered(slots, one, 0)]] = True
+            self._able = to_bits(able)
         self._fill(units)
 
     def _fill(self, units: int) -> None:
         """Take those that are the cheapest for `units` of those that have room."""
         index = self.index
-        slots = members(self._bits & index.alive)
-        if self.lock_per_price:
-            slots = slots[self._covered(slots, self._priced(slots, 1), 0)]
+        slots = members(self._able & index.alive)
         self._heard = len(index.fallen)
         self._rest: Integers = slots[:0]
         if len(slots) > _ACTIVE:
@@ -119,7 +125,7 @@ class Pool:
             return False
         active = self._slots.tolist()
         for slot in fallen[self._heard :]:
-            if self._bits >> slot & 1 and slot not in active:
+            if self._able >> slot & 1 and slot not in active:
                 self._rest = np.append(self._rest, slot)
                 base, per_unit = index.now.item(slot), index.per_unit.item(slot)
                 for power, floor in self._floors.items():
@@ -208,7 +214,7 @@ class Pool:
     def _covered(self, slots: Integers, prices: Reals, least_lock: int) -> Flags:
         """Whose providers may still be able, and willing, to lock up what these prices take."""
         locks = np.maximum(prices * self.lock_per_price, least_lock) * _DOUBT
-        covered: Flags = locks <= np.minimum(self.index.means[slots], self.index.most[slots])
+        covered: Flags = locks <= self.index.can_lock(slots)
         return covered
 
     def cheapest(self, units: int, count: int, least_lock: int | None = None) -> list[int]:
