@@ -79,7 +79,7 @@ bench: setup ## Speed of the daemons beside their goals; writes build/bench.json
 fuzz-keeper: setup ## Rounds of reorgs, kills, drops and fee spikes; writes build/fuzz-keeper.json; ROUNDS=1000
 	@$(PY) -m scripts.fuzz --rounds $(or $(ROUNDS),1000)
 
-soak: setup ## Sixteen daemons under faults for MINUTES=30; writes build/soak.json
+soak: setup ## Fifteen daemons under faults for MINUTES=30; writes build/soak.json
 	@$(PY) -m scripts.soak --minutes $(or $(MINUTES),30)
 
 ops-live: setup ## A real Prometheus with our alerts beside a local market: faults, and what fires (13 minutes)
