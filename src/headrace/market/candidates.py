@@ -301,15 +301,17 @@ class Candidates:
 
     def spend(self, case: Case, offer: Offer, times: int = 1) -> None:
         """Put both sides' money for this aside; -1 `times` gives it back."""
-        row = case.offers.rows[offer.slot]
-        for account, amount in (
-            (self.columns.asks[row].ask.provider, offer.stake),
-            (case.terms.requester, offer.funds),
-        ):
-            if amount:
-                self._spent[account] = self._spent.get(account, 0) + amount * times
-                for row in self._rows_by.get(account, ()):
-                    self.columns.means[row] = self._free(account)
+        if offer.stake:
+            row = case.offers.rows[offer.slot]
+            self._put_aside(self.columns.asks[row].ask.provider, offer.stake * times)
+        if offer.funds:
+            self._put_aside(case.terms.requester, offer.funds * times)
+
+    def _put_aside(self, account: str, amount: int) -> None:
+        spent = self._spent[account] = self._spent.get(account, 0) + amount
+        free = self.snapshot.free.get(account, -1) - spent
+        for row in self._rows_by.get(account, ()):
+            self.columns.means[row] = free
 
     def node_of(self, index: ProgramIndex, slot: int) -> int:
         """The node that an offer is for."""
