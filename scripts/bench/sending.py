@@ -57,7 +57,7 @@ def _delays(town: Town) -> list[float]:
         # Anywhere between two looks of the keeper.
         time.sleep(dice.uniform(0.3, 0.55))
         before = town.rpc.nonce(address, "pending")
-        town.send(town.people[_REQUESTER], town.escrow.post_job(_job(town, number)))
+        town.send(town.people[_REQUESTER], town.escrow.post_job(job_terms(town, number)))
         begun = time.monotonic()
         while town.rpc.nonce(address, "pending") == before:
             if time.monotonic() - begun > _PATIENCE:
@@ -104,7 +104,7 @@ def _offer(town: Town) -> None:
     town.board.post("ask", digest, ask_posting(live))
 
 
-def _job(town: Town, number: int) -> Terms:
+def job_terms(town: Town, number: int) -> Terms:
     """A job that the ask fits at once."""
     now = town.now
     return Terms(

@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from eth_account import Account as Signer
@@ -29,7 +30,8 @@ from headrace.market.postings import ask_posting, bid_posting
 from headrace.ops.observer import Observer
 from headrace.settings import Settings
 from headrace.terms import eip712
-from headrace.terms.words import Ask, Terms, verifier_terms
+from headrace.terms.words import Ask, verifier_terms
+from scripts.bench.sending import job_terms
 from tests.flows.town import PASSPHRASE, UNIT, Town, a_town
 
 SIZES = (10, 100, 1_000)
@@ -153,31 +155,8 @@ def _post(town: Town, number: int) -> None:
         programs=(town.model.program,),
     )
     town.board.post("ask", digest, ask_posting(live))
-    terms = Terms(
-        requester=requester.address,
-        verifier=town.fault_proof.address,
-        settings=settings,
-        requirement=0,
-        program=town.model.program,
-        input_id=number.to_bytes(32),
-        price_start=4 * UNIT,
-        price_cap=4 * UNIT,
-        damage_cap=0,
-        tip_fixed=0,
-        tip_max=0,
-        tip_share_bps=0,
-        no_show_bps=5_000,
-        max_attempts=1,
-        valid_from=now,
-        ramp_seconds=1,
-        final_deadline=now + 86_400,
-        ack_seconds=9,
-        attempt_seconds=3_000,
-        units=4,
-        input_bytes=1_000,
-        epoch=0,
-        salt=number,
-    )
+    fresh = job_terms(town, number)
+    terms = replace(fresh, requester=requester.address, final_deadline=now + 86_400)
     digest = eip712.job_id(terms, town.domain)
     town.board.post("bid", digest, bid_posting(terms, eip712.sign(digest, requester)))
 

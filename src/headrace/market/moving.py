@@ -13,6 +13,7 @@ import numpy as np
 from headrace.market.candidates import Candidates, Offer
 from headrace.market.columns import Integers
 from headrace.market.index import ProgramIndex
+from headrace.market.pool import DOUBT
 from headrace.market.served import Served
 from headrace.terms.money import BPS, price_of
 
@@ -20,8 +21,6 @@ from headrace.terms.money import BPS, price_of
 # counts as one.
 _TRIES = 4
 _LOOKED_THROUGH = 256
-# What rounding may have added to a lock.
-_DOUBT = 1 - 1e-12
 
 
 def move_up(
@@ -46,7 +45,7 @@ def move_up(
             found = jobs[index]
             asked = index.base[slot] + index.per_unit[slot] * units[found]
             saved = pays[found] - asked * (1 + band_bps / BPS)
-            saved[asked * locks[found] * _DOUBT > index.can_lock(np.array([slot]))] = 0
+            saved[asked * locks[found] * DOUBT > index.can_lock(np.array([slot]))] = 0
             order = np.argsort(-saved, kind="stable")[: np.count_nonzero(saved > 0)]
             tries -= len(found) // _LOOKED_THROUGH
             for place in found[order].tolist():

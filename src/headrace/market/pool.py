@@ -24,7 +24,7 @@ _AT_ONCE = 1 << 16
 # How many offers that came to be cheaper are noted one by one.
 _MOST_FALLS = 16
 # What rounding may have added to a chord, or to a lock.
-_DOUBT = 1 - 1e-12
+DOUBT = 1 - 1e-12
 
 
 class Two(NamedTuple):
@@ -105,7 +105,7 @@ class Pool:
         power = units.bit_length() - 1
         low, high = self._floor_at(power), self._floor_at(power + 1)
         start = 1 << power
-        return (low + (high - low) * (units - start) / start) * _DOUBT
+        return (low + (high - low) * (units - start) / start) * DOUBT
 
     def _floor_at(self, power: int) -> float:
         found = self._floors.get(power)
@@ -213,7 +213,7 @@ class Pool:
 
     def _covered(self, slots: Integers, prices: Reals, least_lock: int) -> Flags:
         """Whose providers may still be able, and willing, to lock up what these prices take."""
-        locks = np.maximum(prices * self.lock_per_price, least_lock) * _DOUBT
+        locks = np.maximum(prices * self.lock_per_price, least_lock) * DOUBT
         covered: Flags = locks <= self.index.can_lock(slots)
         return covered
 
