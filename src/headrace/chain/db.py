@@ -9,44 +9,27 @@ same tables may be on a PostgreSQL server instead (`postgres.py`).
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
+from headrace.chain import log_tables
 from headrace.chain.abi import Log
 from headrace.chain.database import Database
 from headrace.chain.rpc import Header
 from headrace.chain.sqlite import SqliteFile
 from headrace.errors import UsageError
 
-SCHEMA = 2
-# {word}, {bytes} and {end} are what the databases name differently.
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) {end};
-CREATE TABLE blocks (
-    number {word} PRIMARY KEY, hash {bytes} NOT NULL, parent {bytes} NOT NULL, time {word} NOT NULL
-);
-CREATE TABLE cursor (
-    one {word} PRIMARY KEY CHECK (one = 1), number {word} NOT NULL, hash {bytes} NOT NULL
-);
-CREATE TABLE logs (
-    number {word} NOT NULL, position {word} NOT NULL, block_hash {bytes} NOT NULL,
-    tx_hash {bytes} NOT NULL, address TEXT NOT NULL, topics {bytes} NOT NULL, data {bytes} NOT NULL,
-    time {word} NOT NULL, subject {bytes} NOT NULL, PRIMARY KEY (number, position)
-) {end};
-CREATE INDEX logs_by_subject ON logs (subject, number, position)
-"""
-# From version 1: the subjects whose logs a restart has to read, as of the checkpoint.
-_SECOND = """
-CREATE TABLE kept (subject {bytes} PRIMARY KEY) {end}
-"""
-_LOG_COLUMNS = "number, position, block_hash, tx_hash, address, topics, data, time"
-_CHECKPOINT = "checkpoint"
 # The joins are in this order, so that nothing else is read of the logs.
-_WANTED = (
-    f"SELECT {_LOG_COLUMNS} FROM (SELECT subject FROM kept "  # noqa: S608
-    "UNION SELECT subject FROM logs WHERE number > ? AND address = ?) AS wanted CROSS JOIN logs "
-    "WHERE logs.subject = wanted.subject AND logs.address = ? ORDER BY number, position"
+_ABOUT = (
+    f"SELECT {log_tables.LOG_COLUMNS} FROM about CROSS JOIN logs WHERE about.subject = ? "  # noqa: S608
+    "AND logs.number = about.number AND logs.position = about.position"
 )
-_INSERT_LOG = "INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_WANTED = (
+    f"SELECT {log_tables.LOG_COLUMNS} FROM (SELECT subject FROM kept "  # noqa: S608
+    "UNION SELECT subject FROM logs WHERE number > ? AND address = ?) AS wanted "
+    "CROSS JOIN about CROSS JOIN logs WHERE about.subject = wanted.subject "
+    "AND logs.number = about.number AND logs.position = about.position AND logs.address = ? "
+    "ORDER BY logs.number, logs.position"
+)
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _SET_CURSOR = (
     "INSERT INTO cursor VALUES (1, ?, ?) "
@@ -87,13 +70,12 @@ class ChainDb:
         try:
             self._bind(
                 {
-                    "schema": str(SCHEMA),
                     "chain_id": str(chain_id),
                     "genesis": genesis.hex(),
                     "escrow": escrow,
                 }
             )
-            found = self.note(_CHECKPOINT)
+            found = self.note("checkpoint")
             self._checkpoint = None if found is None else int(found)
         except BaseException:
             self.close()
@@ -102,29 +84,31 @@ class ChainDb:
     def _bind(self, identity: dict[str, str]) -> None:
         if not self._db.is_readonly and not self._db.has_tables():
             with self._db.transaction():
-                self._db.create(_TABLES)
-                self._db.create(_SECOND)
+                log_tables.create(self._db)
                 self._db.write_many("INSERT INTO meta VALUES (?, ?)", list(identity.items()))
         known = dict(self._db.read("SELECT key, value FROM meta"))
-        if known.get("schema") == "1":
-            # Readers have no use for what came with the second version.
-            known["schema"] = identity["schema"]
-            if not self._db.is_readonly:
-                with self._db.transaction():
-                    self._db.create(_SECOND)
-                    self._db.write(_SET_META, ("schema", identity["schema"]))
         words = {
-            "schema": "another version of this program",
             "chain_id": "another chain",
             "genesis": "another chain with the same id (a local chain that was started anew?)",
             "escrow": "another deployment",
         }
         for key, value in identity.items():
             if known.get(key) != value:
+                self._refuse(f"is from {words[key]} ({key} {known.get(key)}, not {value})")
+        found = int(known["schema"])
+        if found > log_tables.SCHEMA:
+            self._refuse(f"is of a later version of this program (schema {found})")
+        if found < log_tables.SCHEMA:
+            if self._db.is_readonly:
                 raise UsageError(
-                    f"{self.label} is from {words[key]} ({key} {known.get(key)}, not {value}): "
-                    "choose another home directory or move the file away"
+                    f"{self.label} is of an earlier version of this program (schema {found}): "
+                    "start its daemon with this version first"
                 )
+            with self._db.transaction():
+                log_tables.migrate(self._db)
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise UsageError(f"{self.label} {why}: choose another home directory or move the file away")
 
     def close(self) -> None:
         """Give it free for others."""
@@ -150,8 +134,8 @@ class ChainDb:
     def logs(self, address: str | None = None) -> Iterator[Log]:
         """Every log, or those of the contract at `address` (checksummed), in the chain's order."""
         where, args = ("", ()) if address is None else ("WHERE address = ?", (address,))
-        query = f"SELECT {_LOG_COLUMNS} FROM logs {where} ORDER BY number, position"  # noqa: S608
-        return map(_log, self._db.stream(query, args))
+        query = f"SELECT {log_tables.LOG_COLUMNS} FROM logs {where} ORDER BY number, position"  # noqa: S608
+        return map(log_tables.to_log, self._db.stream(query, args))
 
     @property
     def checkpoint(self) -> int | None:
@@ -161,11 +145,14 @@ class ChainDb:
     def logs_wanted(self, address: str) -> Iterator[Log]:
         """
         The logs of the contract at `address`, in the chain's order, that are about something that
-        the checkpoint keeps or that was logged about after it; every log without a checkpoint.
+        the checkpoint keeps or that was logged about after it; every log without a checkpoint. All
+        logs about something come or none, and perhaps some that were not wanted.
         """
         if self._checkpoint is None:
             return self.logs(address)
-        return map(_log, self._db.stream(_WANTED, (self._checkpoint, address, address)))
+        return map(
+            log_tables.to_log, self._db.stream(_WANTED, (self._checkpoint, address, address))
+        )
 
     def logs_since_checkpoint(self) -> int:
         """How many logs came after the checkpoint; 0 without one."""
@@ -176,17 +163,19 @@ class ChainDb:
 
     def logs_about(self, subjects: Iterable[bytes]) -> list[Log]:
         """The logs with one of `subjects` as their second topic, in the chain's order."""
-        query = f"SELECT {_LOG_COLUMNS} FROM logs WHERE subject = ?"  # noqa: S608
-        rows = [row for subject in subjects for row in self._db.read(query, (subject,))]
-        return [_log(row) for row in sorted(rows, key=lambda row: row[:2])]
+        wanted = set(subjects)
+        words = {log_tables.subject_word(subject) for subject in wanted}
+        rows = [row for word in words for row in self._db.read(_ABOUT, (word,))]
+        found = map(log_tables.to_log, sorted(rows, key=lambda row: row[:2]))
+        return [entry for entry in found if len(entry.topics) > 1 and entry.topics[1] in wanted]
 
     def logs_between(self, first: int, last: int) -> list[Log]:
         """The logs of the blocks from `first` to `last`, in the chain's order."""
         query = (
-            f"SELECT {_LOG_COLUMNS} FROM logs WHERE number BETWEEN ? AND ? "  # noqa: S608
+            f"SELECT {log_tables.LOG_COLUMNS} FROM logs WHERE number BETWEEN ? AND ? "  # noqa: S608
             "ORDER BY number, position"
         )
-        return [_log(row) for row in self._db.read(query, (first, last))]
+        return [log_tables.to_log(row) for row in self._db.read(query, (first, last))]
 
     def note(self, key: str) -> str | None:
         """A word that was kept under `key` with `set_note`; None without one."""
@@ -218,7 +207,7 @@ class ChainDb:
             self._db.write("DELETE FROM kept")
             self._db.write_many(
                 "INSERT INTO kept VALUES (?) ON CONFLICT DO NOTHING",
-                ((subject,) for subject in subjects),
+                ((log_tables.subject_word(subject),) for subject in subjects),
             )
             # What has ended since may be taken back, and is to be found again then.
             self._db.write_many(
@@ -226,7 +215,7 @@ class ChainDb:
                 "WHERE number > ? AND address = ? ON CONFLICT DO NOTHING",
                 [(number, address) for address in addresses],
             )
-            self._db.write(_SET_META, (f"note:{_CHECKPOINT}", str(number)))
+            self._db.write(_SET_META, (log_tables.CHECKPOINT, str(number)))
         self._checkpoint = number
 
     def _drop_stale(self, first: int) -> bool:
@@ -236,7 +225,7 @@ class ChainDb:
         is_stale = self._checkpoint is not None and first <= self._checkpoint
         if is_stale:
             self._db.write("DELETE FROM kept")
-            self._db.write("DELETE FROM meta WHERE key = ?", (f"note:{_CHECKPOINT}",))
+            self._db.write("DELETE FROM meta WHERE key = ?", (log_tables.CHECKPOINT,))
         return is_stale
 
     def append(
@@ -257,7 +246,7 @@ class ChainDb:
                 "INSERT INTO blocks VALUES (?, ?, ?, ?)",
                 [(h.number, h.hash, h.parent, h.timestamp) for h in headers],
             )
-            self._db.write_many(_INSERT_LOG, map(_row, logs))
+            log_tables.insert(self._db, logs)
             self._db.write(_SET_CURSOR, (last.number, last.hash))
             self._db.write("DELETE FROM blocks WHERE number <= ?", (last.number - keep,))
             for key, value in (notes or {}).items():
@@ -265,10 +254,8 @@ class ChainDb:
 
     def rollback(self, number: int, block_hash: bytes) -> list[Log]:
         """Take out all above the block `number`, which becomes the cursor; returns those logs."""
-        query = f"SELECT {_LOG_COLUMNS} FROM logs WHERE number > ? ORDER BY 1, 2"  # noqa: S608
         with self._db.transaction():
-            removed = [_log(row) for row in self._db.read(query, (number,))]
-            self._db.write("DELETE FROM logs WHERE number > ?", (number,))
+            removed = log_tables.delete(self._db, "number > ?", (number,))
             self._db.write("DELETE FROM blocks WHERE number > ?", (number,))
             self._db.write(_SET_CURSOR, (number, block_hash))
             is_stale = self._drop_stale(number + 1)
@@ -282,8 +269,9 @@ class ChainDb:
         """Replace the logs of the blocks `numbers` by `logs`, and set `notes`, at once."""
         changed = list(numbers)
         with self._db.transaction():
-            self._db.write_many("DELETE FROM logs WHERE number = ?", [(n,) for n in changed])
-            self._db.write_many(_INSERT_LOG, map(_row, logs))
+            for number in changed:
+                log_tables.delete(self._db, "number = ?", (number,))
+            log_tables.insert(self._db, logs)
             for key, value in notes.items():
                 self._db.write(_SET_META, (f"note:{key}", value))
             is_stale = bool(changed) and self._drop_stale(min(changed))
@@ -293,28 +281,7 @@ class ChainDb:
     def forget(self) -> None:
         """Take out everything that was read, and all notes: the chain is read anew."""
         with self._db.transaction():
-            for table in ("logs", "blocks", "cursor", "kept"):
+            for table in ("logs", "about", "blocks", "cursor", "kept"):
                 self._db.write(f"DELETE FROM {table}")  # noqa: S608
             self._db.write("DELETE FROM meta WHERE key LIKE 'note:%'")
         self._checkpoint = None
-
-
-def _row(log: Log) -> tuple[object, ...]:
-    topics = log.topics
-    return (
-        log.block_number,
-        log.log_index,
-        log.block_hash,
-        log.tx_hash,
-        log.address,
-        b"".join(topics),
-        log.data,
-        log.timestamp,
-        topics[1] if len(topics) > 1 else b"",
-    )
-
-
-def _log(row: Sequence[Any]) -> Log:
-    number, position, block_hash, tx_hash, address, packed, data, time = row
-    topics = tuple([packed[i : i + 32] for i in range(0, len(packed), 32)])
-    return Log(number, position, block_hash, tx_hash, address, topics, data, time)

@@ -18,6 +18,7 @@ from headrace.daemon.context import _tables
 from headrace.errors import HeadraceError, RetryLater, Unreachable, UsageError
 from headrace.settings import Settings
 from tests.harness import free_port
+from tests.offchain.chain.earlier import make_earlier
 from tests.offchain.chain.fakes import ADDRESS, FakeChain, FakeRpc
 from tests.offchain.daemon.histories import ESCROW, GRAPH, PROOF, History
 from tests.postgres_server import missing, server
@@ -279,13 +280,21 @@ def test_a_restart_reads_what_a_checkpoint_wants(url, schema):
     db.close()
 
 
-def test_tables_of_the_first_version_get_what_is_missing_here_too(url, schema):
+@pytest.mark.parametrize("version", [1, 2])
+def test_tables_of_an_earlier_version_become_of_this_one_here_too(url, schema, version):
+    chain = history()
     db = open_db(url, schema)
-    db._db.write("DROP TABLE kept")
-    db._db.write("UPDATE meta SET value = '1' WHERE key = 'schema'")
-    db.close()
-    reader = open_db(url, schema, is_readonly=True)
-    reader.close()
+    catch_up(make(chain, db))
+    before, about = rows(db), db._db.read("SELECT * FROM about ORDER BY 1, 2, 3")
+    make_earlier(db, version)
+    with pytest.raises(UsageError, match="start its daemon with this version first"):
+        open_db(url, schema, is_readonly=True)
     db = open_db(url, schema)
-    assert db._db.has_table("kept")
+    assert rows(db) == before
+    assert db._db.read("SELECT * FROM about ORDER BY 1, 2, 3") == about
+    chain.rewrite(3, (8,), (9,), (8,), (7,))
+    catch_up(make(chain, db))
+    assert rows(db) == chain.expected()
+    eight = [log.log_index for log in db.logs_about([(8).to_bytes(32)])]
+    assert len(eight) == 2
     db.close()

@@ -365,22 +365,3 @@ def test_who_wants_to_have_everything_has_it(db: ChainDb):
     assert len(books.jobs.jobs) == 5
     assert not books.keep_checkpoint(4)
     assert len(books.games.claims) == 5
-
-
-def test_tables_of_the_first_version_get_what_is_missing(tmp_path: Path):
-    db = open_db(tmp_path)
-    books = Books.load(db, **PLACES)
-    lived(History(db), books, 3)
-    db._db.write("DROP TABLE kept")
-    db._db.write("UPDATE meta SET value = '1' WHERE key = 'schema'")
-    db.close()
-    reader = ChainDb(
-        tmp_path / "chain.db", chain_id=1, genesis=bytes(32), escrow=ESCROW, is_readonly=True
-    )
-    assert reader.cursor().number == 3
-    reader.close()
-    db = open_db(tmp_path)
-    assert db.checkpoint is None
-    assert Books.load(db, **PLACES).keep_checkpoint(1)
-    db.close()
-    assert open_db(tmp_path).checkpoint == 1
