@@ -82,7 +82,7 @@ def _reader(kind: str) -> Reader | None:
 
 def decoder_of(
     kinds: Sequence[str], members: Callable[[str], Sequence[str]]
-) -> Callable[[bytes], tuple[Any, ...]] | None:
+) -> Callable[[bytes], list[Any]] | None:
     """
     A function from data to the values of `kinds`, which raises ValueError if it does not hold them;
     None if one of them has no fixed size or nests structs. `members` gives the types in a struct.
@@ -104,15 +104,15 @@ def decoder_of(
     flat = [reader for readers, _ in groups for reader in readers]
     cut = Struct("32s" * len(flat)).unpack_from
 
-    def read_plain(data: bytes) -> tuple[Any, ...]:
+    def read_plain(data: bytes) -> list[Any]:
         if len(data) < size:
             raise ValueError("too little data")
-        return tuple([reader(word) for reader, word in zip(flat, cut(data), strict=True)])
+        return [reader(word) for reader, word in zip(flat, cut(data), strict=True)]
 
     if all(shape is None for _, shape in groups):
         return read_plain
 
-    def read(data: bytes) -> tuple[Any, ...]:
+    def read(data: bytes) -> list[Any]:
         words = read_plain(data)
         values: list[Any] = []
         at = 0
@@ -122,6 +122,6 @@ def decoder_of(
             else:
                 values.append(shape(words[at : at + len(readers)]))
             at += len(readers)
-        return tuple(values)
+        return values
 
     return read

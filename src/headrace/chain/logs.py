@@ -15,7 +15,7 @@ from headrace.chain.rpc import Header, to_bytes
 from headrace.errors import HeadraceError, RetryLater
 
 _BLOOM_BYTES = 256
-_WORDS = {32}
+_TOPIC_SIZES = {(32,) * count for count in range(5)}
 
 
 class Malformed(RetryLater):
@@ -73,13 +73,14 @@ class LogParser:
             header, block_hash = places.get(number) or self._place(number)
             given_hash = item["blockHash"]
             # In capitals it is the same hash.
-            is_same = given_hash == block_hash or str(given_hash).lower() == block_hash
-            if not is_same or item.get("removed"):
+            if given_hash != block_hash and str(given_hash).lower() != block_hash:
+                raise Malformed("the node answered with a log of another block")
+            if item.get("removed"):
                 raise Malformed("the node answered with a log of another block")
             given = item["address"]
             address = addresses.get(given) or self._address(str(given))
             topics = tuple([unhex(topic[2:]) for topic in item["topics"]])
-            if ({*map(len, topics)} != _WORDS and topics) or len(topics) > 4:
+            if tuple(map(len, topics)) not in _TOPIC_SIZES:
                 raise ValueError
             if (given_tx := item["transactionHash"]) != known_tx:
                 known_tx, tx_hash = given_tx, unhex(given_tx[2:])

@@ -48,6 +48,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 NOT_TWICE = ("eth_sendTransaction", "evm_", "anvil_")
 # Statuses by which servers ask for patience.
 _PATIENCE = (429, 503)
+_PIECE_BYTES = 1 << 20
 # A server that asks for more seconds than this is not waited for that long.
 LONGEST_WAIT = 300.0
 
@@ -188,7 +189,9 @@ class Rpc:
 
     def _post(self, body: Any, *, may_repeat: bool) -> Any:
         try:
-            response = self._session.post(self._url, json=body, timeout=self._timeout)
+            response = self._session.post(self._url, json=body, timeout=self._timeout, stream=True)
+            # In large pieces: by itself it takes ten kB at a time.
+            content = b"".join(response.iter_content(_PIECE_BYTES))
         except requests.ConnectionError:
             # A kept-alive connection may have been closed by the node while it was idle.
             if may_repeat:
@@ -205,7 +208,7 @@ class Rpc:
             said = "a while" if self._wait is None else f"{self._wait:g} s"
             raise Throttled(f"{self.host} asks to slow down (wait: {said})", self._wait)
         try:
-            answer = from_json(response.content)
+            answer = from_json(content)
         except ValueError:
             self._unreachable(f"answered with HTTP {response.status_code} and no JSON")
         if not isinstance(answer, Mapping | list) or not answer:

@@ -273,7 +273,7 @@ class _Verifier:
         if not found:
             return None
         item = found[-1]
-        topics = tuple(to_bytes(topic) for topic in item["topics"])
+        topics = tuple(to_bytes(topic, 32) for topic in item["topics"])
         number = to_int(item["blockNumber"])
         log = Log(number, 0, b"", b"", escrow.address, topics, to_bytes(item["data"]), 0)
         args = kind.decode(log).args

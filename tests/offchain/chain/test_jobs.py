@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -307,11 +306,11 @@ def test_events_that_make_no_sense_are_counted_and_left_out(system, follow):
     assert orphan.fold([claimed]) == set()
     assert (orphan.unread, orphan.jobs) == (1, {})
     broken = JobBook()
-    broken.fold([posted, replace(matched, data=matched.data[:64]), matched, claimed])
+    broken.fold([posted, matched._replace(data=matched.data[:64]), matched, claimed])
     assert broken.unread == 1
     assert broken.jobs[attempt.job_id] == follow.book.jobs[attempt.job_id]
     # A topic that no event of ours has is another version's, not an error.
-    broken.fold([replace(claimed, topics=(b"\x55" * 32, *claimed.topics[1:]))])
+    broken.fold([claimed._replace(topics=(b"\x55" * 32, *claimed.topics[1:]))])
     assert broken.unread == 1
 
 

@@ -107,7 +107,7 @@ class History:
         """The block with what was logged."""
         parent, self._hash = self._hash, self._block_hash()
         header = Header(self.number, self._hash, parent, T0 + self.number, 0)
-        logs = tuple(replace(entry, block_hash=self._hash) for entry in self._logs)
+        logs = tuple(entry._replace(block_hash=self._hash) for entry in self._logs)
         self._logs = []
         self.db.append([header], logs, keep=_KEEP)
         if self._keeps_blocks:
