@@ -21,8 +21,9 @@ from pathlib import Path
 from eth_account import Account as Signer
 
 from headrace.chain.accounts import Key
-from headrace.daemon.context import Context, open_context
+from headrace.daemon.context import Context
 from headrace.daemon.loop import Stop
+from headrace.daemon.opening import open_context
 from headrace.keeper.offers import Offers
 from headrace.keeper.reading import Reader
 from headrace.market.book import LiveAsk

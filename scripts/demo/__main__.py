@@ -12,8 +12,9 @@ import numpy as np
 from headrace.chain.accounts import Key
 from headrace.chain.jobs import Job
 from headrace.chain.views import Provider as ProviderRecord
-from headrace.daemon.context import Context, open_context
+from headrace.daemon.context import Context
 from headrace.daemon.loop import Stop
+from headrace.daemon.opening import open_context
 from headrace.errors import HeadraceError
 from headrace.formats import trace_bytes
 from headrace.graph.digits import Digits, build_digits

@@ -125,7 +125,8 @@ class Settler:
         self._broadcaster.keep_only(set(hashes))
         self._warned = {(what, id_) for what, id_ in self._warned if id_ in ids}
         self._contested &= ids
-        for known in (self._looked_at, self._open_since):
+        by_id: list[dict[int, Any]] = [self._looked_at, self._open_since, self._missing_since]
+        for known in by_id:
             for gone in [id_ for id_ in known if id_ not in ids]:
                 del known[gone]
 

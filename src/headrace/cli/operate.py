@@ -12,7 +12,7 @@ from headrace.chain.strangers import Strangers
 from headrace.cli.answer import Answer
 from headrace.cli.app import command
 from headrace.cli.session import Session
-from headrace.daemon.context import schema_of
+from headrace.daemon.opening import schema_of
 from headrace.daemon.sending import open_outbox, outbox_path
 from headrace.errors import HeadraceError, Rejected
 from headrace.ops.doctor import examine, lines, verdict

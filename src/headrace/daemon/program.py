@@ -10,8 +10,9 @@ from headrace import settings as environment
 from headrace.chain.accounts import Key
 from headrace.chain.follower import Halted
 from headrace.daemon import loop
-from headrace.daemon.context import Context, open_context
+from headrace.daemon.context import Context
 from headrace.daemon.loop import Stop, Stopped
+from headrace.daemon.opening import open_context
 from headrace.errors import HeadraceError
 from headrace.ops.checkup import Checkup
 from headrace.ops.operations import Operations

@@ -2,46 +2,30 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from headrace import formats
 from headrace.chain.jobs import Job
 from headrace.chain.views import ClaimRef, DisputeStatus, JobState, Provider
 from headrace.daemon.actions import Action
-from headrace.daemon.bench import Bench
 from headrace.daemon.context import Context, View
 from headrace.daemon.games import Game
-from headrace.errors import HeadraceError, RetryLater, Unreachable
-from headrace.formats import AnyModel, AnyTrace
+from headrace.errors import HeadraceError
 from headrace.graph.trace import Trace as SmallTrace
 from headrace.graph2.model import MAX_LEVELS
 from headrace.graph2.trace import Trace as GraphTrace
 from headrace.node.answers import answers
 from headrace.node.asks import Asks, Market
-from headrace.node.config import NodeConfig, load_model
+from headrace.node.config import NodeConfig
 from headrace.node.decide import Held, Move, Step, decide
 from headrace.node.record import AttemptKey, Contradiction, Entry, NodeRecord, Stage
-from headrace.node.work import Publisher, Unusable, Worker, fetch, kept_trace
-from headrace.store.blobs import BlobStore
-from headrace.store.errors import BlobError
+from headrace.node.workshop import Workshop
 from headrace.terms.requirement import ACTIVE
 from headrace.terms.words import FaultProofSettings, record_hash
 
 log = logging.getLogger(__name__)
 
-# Runs at once, however many jobs the node takes.
-MAX_PLACES = 8
-# Traces that are kept in memory, to answer several demands of one claim.
-MAX_TRACES = 2
 # How long a trace is kept after a claim can't be disputed any more: what `void_claim` waits for.
 _GRACE = 2 * 86_400
 _PRUNE_EVERY = 3_600
-
-
-@dataclass(frozen=True, slots=True)
-class _Trouble:
-    why: str
-    is_final: bool
 
 
 class NodeDaemon:
@@ -53,30 +37,21 @@ class NodeDaemon:
         config: NodeConfig,
         markets: Mapping[str, Market],
         record: NodeRecord,
-        own: BlobStore,
+        workshop: Workshop,
         *,
         heartbeat_ttl: int,
-        worker: Worker,
-        publisher: Publisher,
     ) -> None:
-        """`own` has the node's copies of models; `heartbeat_ttl` is the Registry's, in seconds."""
+        """`heartbeat_ttl` is the Registry's, in seconds."""
         self._context = context
         self._config = config
         self._record = record
-        self._own = own
-        self._models = dict(config.models)
+        self._workshop = workshop
         self._ttl = heartbeat_ttl
-        self._worker = worker
-        self._publisher = publisher
         self._asks = Asks(config, markets, context.key, context.board, record)
-        self._bench: Bench[AttemptKey, AnyTrace] = Bench(min(config.capacity, MAX_PLACES))
         # The attempts that are this node's, and of those the ones that nothing is due for until
         # something happens to them on chain.
         self._mine: dict[AttemptKey, Job] = {}
         self._quiet: set[AttemptKey] = set()
-        self._trouble: dict[AttemptKey, _Trouble] = {}
-        self._said: dict[AttemptKey, str] = {}
-        self._traces: dict[bytes, AnyTrace] = {}
         self._has_begun = False
         self._pruned_at = 0
 
@@ -85,7 +60,7 @@ class NodeDaemon:
         view = self._context.look()
         self._sort(view.jobs)
         self._wake(view.claims)
-        self._collect()
+        self._workshop.collect(self._mine)
         actions = self._jobs_due(view.now)
         # Before they are made: one that fails in every round ends the round.
         if view.now - self._pruned_at >= _PRUNE_EVERY:
@@ -126,10 +101,7 @@ class NodeDaemon:
             key = (job.id, job.attempt)
             self._mine[key] = job
             self._see(key, job)
-        for gone in [key for key in self._trouble if key not in self._mine]:
-            del self._trouble[gone]
-        for gone in [key for key in self._said if key not in self._mine]:
-            del self._said[gone]
+        self._workshop.keep_only(self._mine)
 
     def _wake(self, claims: Iterable[bytes]) -> None:
         """Look again at the attempts whose claims somebody has moved against."""
@@ -161,7 +133,7 @@ class NodeDaemon:
         entries = self._record.entries(keys)
         held = [self._held(key, entries.get(key)) for key in keys]
         moves = decide(held, now)
-        busy = {move.key for move in moves} | self._bench.running
+        busy = {move.key for move in moves} | self._workshop.running
         for item in held:
             # A claim that nobody contests, or an attempt that has come to nothing, waits for an
             # event; everything else for the next round.
@@ -174,7 +146,7 @@ class NodeDaemon:
         job = self._mine[key]
         record = job.record
         matched_at = 0 if record is None else record.matched_at
-        trouble = self._trouble.get(key, _Trouble("", False))
+        trouble = self._workshop.trouble(key)
         case = None if job.claim_id is None else self._context.disputes.cases.get(job.claim_id)
         is_demanded = case is not None and case.is_demanded
         due = case.due if case is not None and is_demanded else 0
@@ -190,7 +162,7 @@ class NodeDaemon:
             decline_until=job.decline_until,
             claim_until=job.claim_until,
             entry=entry,
-            is_running=key in self._bench.running,
+            is_running=key in self._workshop.running,
             trouble=trouble.why,
             is_final=trouble.is_final,
             demand=DisputeStatus.DEMANDED if is_demanded else DisputeStatus.NONE,
@@ -205,11 +177,11 @@ class NodeDaemon:
     def _do(self, move: Move, now: int) -> list[Action]:
         job = self._mine[move.key]
         if move.step == Step.FETCH:
-            self._fetch(move.key, job)
+            self._workshop.fetch(move.key, job)
         elif move.step == Step.RECALL:
-            self._recall(move.key, job)
+            self._workshop.recall(move.key, job)
         elif move.step == Step.PUBLISH:
-            self._publish(move.key, job)
+            self._workshop.publish(move.key, job)
         elif move.step == Step.CLAIM:
             return _some(self._claim(move.key, job))
         elif move.step == Step.DECLINE:
@@ -220,115 +192,6 @@ class NodeDaemon:
             self._record.fail(move.key, move.reason)
             log.error("no claim", extra={"job": job.id, "why": move.reason})
         return []
-
-    # ---- the work
-
-    def _model(self, job: Job) -> AnyModel | None:
-        """The job's model: one that is served, or that was when the job was matched."""
-        program = job.terms.program
-        if program not in self._models:
-            try:
-                self._models[program] = load_model(program, self._context.store, self._own)
-            except BlobError:
-                return None
-        return self._models[program]
-
-    def _fetch(self, key: AttemptKey, job: Job) -> None:
-        model = self._model(job)
-        if model is None:
-            program = f"0x{job.terms.program.hex()}"
-            self._in_trouble(key, f"program {program} isn't served here", is_final=True)
-            return
-        if not self._bench.has_place and key not in self._trouble:
-            return
-        try:
-            tensor = fetch(self._context.store, model, job.terms)
-        except Unusable as error:
-            self._in_trouble(key, str(error), is_final=error.is_final)
-            return
-        self._trouble.pop(key, None)
-
-        def work(model: AnyModel = model) -> AnyTrace:
-            trace = self._worker.run(model, tensor)
-            _ = trace.root  # hashed here, beside the loop
-            return trace
-
-        if self._bench.start(key, work):
-            log.info("running", extra={"job": job.id, "attempt": job.attempt})
-
-    def _in_trouble(self, key: AttemptKey, why: str, *, is_final: bool) -> None:
-        self._trouble[key] = _Trouble(why, is_final)
-        if self._said.get(key) != why:
-            self._said[key] = why
-            log.warning("can't run", extra={"job": key[0], "attempt": key[1], "why": why})
-
-    def _collect(self) -> None:
-        for done in self._bench.collect():
-            job = self._mine.get(done.key)
-            if job is None:
-                continue
-            trace = done.value
-            if trace is None:
-                why = f"the worker failed: {done.error!r}"
-                self._in_trouble(done.key, why, is_final=True)
-            elif trace.model.program != job.terms.program or trace.units != job.terms.units:
-                why = "the worker gave the trace of another job"
-                self._in_trouble(done.key, why, is_final=True)
-            else:
-                self._keep(done.key, trace)
-
-    def _keep(self, key: AttemptKey, trace: AnyTrace) -> None:
-        try:
-            self._record.compute(key, trace.root, formats.dump_trace(trace))
-        except Contradiction as error:
-            self._in_trouble(key, str(error), is_final=True)
-        else:
-            log.info("computed", extra={"job": key[0], "attempt": key[1], "root": trace.root})
-
-    def _recall(self, key: AttemptKey, job: Job) -> None:
-        """Get a claim's trace back: from the store, or by running the job again."""
-        model = self._model(job)
-        if model is not None and job.commitment is not None:
-            try:
-                trace = self._context.store.get_trace(job.commitment, model, job.terms.units)
-            except BlobError:
-                pass
-            else:
-                self._keep(key, trace)
-                return
-        self._fetch(key, job)
-
-    def _trace(self, job: Job, root: bytes) -> AnyTrace | None:
-        """A claim's trace, as it is kept: the last few with their trees."""
-        if root not in self._traces:
-            model = self._model(job)
-            if model is None:
-                return None
-            trace = kept_trace(model, job.terms.units, root, self._record.trace(root))
-            if trace is None:
-                return None
-            self._traces[root] = trace
-            while len(self._traces) > MAX_TRACES:
-                del self._traces[next(iter(self._traces))]
-        return self._traces[root]
-
-    def _publish(self, key: AttemptKey, job: Job) -> None:
-        entry = self._record.entry(key)
-        root = None if entry is None else entry.root
-        trace = None if root is None else self._trace(job, root)
-        if trace is None:
-            self._record.published(key)  # nothing there that could be
-            return
-        try:
-            self._publisher.publish(trace)
-        except (RetryLater, Unreachable) as error:
-            # The claim doesn't wait for it: a trace that is demanded goes to the chain.
-            if self._said.get(key) != str(error):
-                self._said[key] = str(error)
-                log.error("can't publish", extra={"job": job.id, "why": str(error)})
-            return
-        self._record.published(key)
-        log.info("published", extra={"job": job.id, "root": root})
 
     # ---- on chain
 
@@ -367,13 +230,12 @@ class NodeDaemon:
     def _answer(self, key: AttemptKey, job: Job, now: int) -> list[Action]:
         if job.record is None or job.commitment is None or job.claim_id is None:
             return []
-        trace = self._trace(job, job.commitment)
-        given = None if trace is None else self._publisher.answer(trace)
+        given = self._workshop.answer(job, job.commitment)
         game = self._game(job)
         if isinstance(given, GraphTrace) and game is not None:
             return answers(given, game, now)
         if not isinstance(given, SmallTrace):
-            self._in_trouble(key, "the demanded trace can't be published", is_final=False)
+            self._workshop.in_trouble(key, "the demanded trace can't be published", is_final=False)
             return []
         data = given.to_bytes()
         case = self._context.disputes.cases.get(job.claim_id)

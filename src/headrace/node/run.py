@@ -17,6 +17,7 @@ from headrace.node.config import NodeConfig, make_config, read_file, who_and_whi
 from headrace.node.daemon import NodeDaemon
 from headrace.node.record import NodeRecord
 from headrace.node.work import NumpyWorker, Publisher, StorePublisher, Worker
+from headrace.node.workshop import Workshop
 from headrace.settings import Settings
 from headrace.store.blobs import BlobStore
 
@@ -77,16 +78,17 @@ def run_node(
             for name in VERIFIERS
             if name in context.contracts
         }
-        daemon = NodeDaemon(
-            context,
+        record = open_record(context, config)
+        workshop = Workshop(
             config,
-            markets,
-            open_record(context, config),
+            record,
+            context.store,
             own,
-            heartbeat_ttl=int(context.registry.read("HEARTBEAT_TTL")),
             worker=worker or NumpyWorker(),
             publisher=publisher or StorePublisher(context.store),
         )
+        ttl = int(context.registry.read("HEARTBEAT_TTL"))
+        daemon = NodeDaemon(context, config, markets, record, workshop, heartbeat_ttl=ttl)
         log.info(
             "serving",
             extra={

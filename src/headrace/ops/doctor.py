@@ -16,7 +16,7 @@ from headrace.chain.db import ChainDb
 from headrace.chain.manifest import Deployment
 from headrace.chain.postgres import PostgresTables
 from headrace.chain.sqlite import SqliteFile
-from headrace.daemon.context import schema_of
+from headrace.daemon.opening import schema_of
 from headrace.daemon.sending import remote_signer
 from headrace.errors import HeadraceError, RetryLater, Unreachable, UsageError
 from headrace.ops import doctor_node

@@ -14,7 +14,7 @@ from headrace.chain.manifest import Deployment, Placed
 from headrace.chain.postgres import PostgresTables
 from headrace.chain.resume import resume
 from headrace.daemon.books import Books
-from headrace.daemon.context import _tables
+from headrace.daemon.opening import tables_of
 from headrace.errors import HeadraceError, RetryLater, Unreachable, UsageError
 from headrace.settings import Settings
 from tests.harness import free_port
@@ -248,11 +248,11 @@ def test_a_daemon_takes_its_tables_from_the_settings(url, tmp_path: Path):
             contracts={"JobEscrow": Placed(checksummed(ADDRESS), bytes(32), 0)},
             is_complete=True,
         )
-        tables = _tables(settings, deployment, "node-7")
+        tables = tables_of(settings, deployment, "node-7")
         assert tables is not None
         assert tables.label == "node_7_5_abababab at 127.0.0.1"
         tables.close()
-    assert _tables(Settings(), deployment, "node-7") is None
+    assert tables_of(Settings(), deployment, "node-7") is None
 
 
 def test_a_restart_reads_what_a_checkpoint_wants(url, schema):

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from headrace.chain.accounts import Key
-from headrace.daemon.context import Context, open_context
+from headrace.daemon.context import Context
 from headrace.daemon.loop import Stop
+from headrace.daemon.opening import open_context
 from headrace.errors import UsageError
 from headrace.keeper.run import Keeper
 from tests.offchain.keeper.stage import EAGER, Stage

@@ -13,9 +13,10 @@ from headrace.chain import endpoints
 from headrace.chain.accounts import Key
 from headrace.chain.contracts import JobEscrow
 from headrace.chain.rpc import Rpc
-from headrace.daemon import context as context_module
-from headrace.daemon.context import Context, open_context
+from headrace.daemon import opening
+from headrace.daemon.context import Context
 from headrace.daemon.loop import Stop
+from headrace.daemon.opening import open_context
 from headrace.errors import Unreachable
 from headrace.graph.model import Model
 from headrace.keeper.decide import Policy
@@ -141,13 +142,13 @@ class Stage:
         def connect(urls: str, **options: Any) -> Rpc:
             return endpoints.connect(urls, **(options | {"make": Line}))
 
-        context_module.connect = connect  # type: ignore[assignment]
+        opening.connect = connect  # type: ignore[assignment]
         try:
             context = open_context(
                 "keeper", self.settings(account), Stop(), key=Key.of(account.key)
             )
         finally:
-            context_module.connect = endpoints.connect
+            opening.connect = endpoints.connect
         self.contexts.append(context)
         return context
 

@@ -10,8 +10,9 @@ from tests.offchain.node.theatre import Theatre
 def holdings(stage: Theatre) -> int:
     """How many things the daemon remembers of attempts, in memory."""
     daemon = stage.daemon
-    parts = (daemon._mine, daemon._quiet, daemon._trouble, daemon._said, daemon._traces)
-    return sum(map(len, parts)) + len(daemon._models) + len(daemon._bench.running)
+    work = stage.workshop
+    parts = (daemon._mine, daemon._quiet, work._trouble, work._said, work._traces, work._models)
+    return sum(map(len, parts)) + len(work.running)
 
 
 def one_life(stage: Theatre, *, has_input: bool) -> None:

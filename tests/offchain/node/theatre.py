@@ -14,6 +14,7 @@ from headrace.node.config import NodeConfig
 from headrace.node.daemon import NodeDaemon
 from headrace.node.record import Entry, NodeRecord
 from headrace.node.work import NumpyWorker, StorePublisher
+from headrace.node.workshop import Workshop
 from headrace.store.blobs import BlobStore
 from tests.offchain.node.fakes import (
     DOMAIN,
@@ -62,15 +63,23 @@ class Theatre:
             provider=OWNER, index=0, capacity=2, offer=make_offer(), models=self.models
         )
         market = Market(verifier=VERIFIER, code_hash=CODE_HASH, token=address(0x53), domain=DOMAIN)
+        record: Any = Fused(self.record, self.fuse, *RECORDED)
+        publisher: Any = Fused(self.publisher, self.fuse, "publish")
+        self.workshop = Workshop(
+            config,
+            record,
+            self.world.store,
+            BlobStore(self.world.home),
+            worker=self.worker,
+            publisher=publisher,
+        )
         self.daemon = NodeDaemon(
             self.world,  # type: ignore[arg-type]
             config,
             {"FaultProof": market},
-            Fused(self.record, self.fuse, *RECORDED),  # type: ignore[arg-type]
-            BlobStore(self.world.home),
+            record,
+            self.workshop,
             heartbeat_ttl=TTL,
-            worker=self.worker,
-            publisher=Fused(self.publisher, self.fuse, "publish"),  # type: ignore[arg-type]
         )
 
     def tick(self, rounds: int = 1) -> None:
@@ -78,8 +87,8 @@ class Theatre:
         for _ in range(rounds):
             self.daemon.tick()
             end = time.monotonic() + 5
-            while self.daemon._bench.running and time.monotonic() < end:
-                if not self.daemon._bench._done.empty():
+            while self.workshop.running and time.monotonic() < end:
+                if not self.workshop._bench._done.empty():
                     break
                 time.sleep(0.001)
 
