@@ -14,6 +14,7 @@ from headrace.errors import UsageError
 from headrace.logging import secrets_of_url
 
 GWEI = 10**9
+_AMOUNT = r"^[0-9]{1,40}(\.[0-9]{1,40})?$"
 
 
 class Settings(BaseSettings):
@@ -53,6 +54,13 @@ class Settings(BaseSettings):
     # What a daemon's ordinary actions may burn in gas in a day of chain time, in gwei; its safety
     # actions may burn as much once more.
     gas_per_day_gwei: int = Field(default=1_000_000_000, gt=0, le=10**15)
+    # What a keeper matches for, in whole tokens: no lower tip than this; what an ether of gas is
+    # worth (0: gas counts nothing), and how much more than its gas a match has to bring.
+    min_tip: str = Field(default="0", pattern=_AMOUNT)
+    ether: str = Field(default="0", pattern=_AMOUNT)
+    margin: str = Field(default="0", pattern=_AMOUNT)
+    # Other keepers to take turns with that weren't seen on chain: accounts, with commas between.
+    rivals: str = ""
     # Wait while another process sends with the same key, and take over when it ends.
     standby: bool = False
     # Blocks after which a transaction is taken for final.

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from headrace.chain.rpc import Rpc
-from headrace.cli.show import Money
+from headrace.terms.amounts import Money
 from tests.harness import ROOT
 from tests.offchain.cli.players import run_cli
 

@@ -124,6 +124,18 @@ def names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
+def resolve(folder: Path, text: str, what: str) -> str:
+    """An address, or that of a keyfile by its name. UsageError, naming `what`, if neither."""
+    if text.startswith("0x"):
+        try:
+            return checksummed(text)
+        except ValueError:
+            raise UsageError(f"{what}: {text} is no address") from None
+    if text in names(folder):
+        return address_of(folder, text)
+    raise UsageError(f"{what}: {text!r} is neither an address nor an account of this home")
+
+
 def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())

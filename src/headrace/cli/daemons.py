@@ -43,39 +43,44 @@ def run_node(session: Session, nodefile: Path) -> Answer:
 
 
 @command("run")
-@click.option("--min-tip", metavar="AMOUNT", default="0", help="Match for no less  [0]")
-@click.option("--ether", metavar="AMOUNT", default="0", help="What an ether of gas is worth  [0]")
-@click.option("--margin", metavar="AMOUNT", default="0", help="What a match has to bring  [0]")
+@click.option("--min-tip", metavar="AMOUNT", help="Match for no less  [0]")
+@click.option("--ether", metavar="AMOUNT", help="What an ether of gas is worth  [0]")
+@click.option("--margin", metavar="AMOUNT", help="What a match has to bring  [0]")
 @click.option(
     "--rival", "rivals", metavar="ACCOUNT", multiple=True, help="Another keeper to take turns with"
 )
 @click.option("--dry-run", is_flag=True, help="Plan and simulate, send nothing; needs no key")
 def run_keeper(
-    session: Session, min_tip: str, ether: str, margin: str, rivals: tuple[str, ...], dry_run: bool
+    session: Session,
+    min_tip: str | None,
+    ether: str | None,
+    margin: str | None,
+    rivals: tuple[str, ...],
+    dry_run: bool,
 ) -> Answer:
     """Match jobs with offers and make every move that is due, for tips and fees.
 
     With --ether, a match is made only if its tip is --margin above the gas it costs. Keepers that
-    were seen on chain take turns by themselves; --rival names one that wasn't seen yet.
+    were seen on chain take turns by themselves; --rival names one that wasn't seen yet. Without an
+    option its setting counts: HEADRACE_MIN_TIP, HEADRACE_ETHER, HEADRACE_MARGIN, HEADRACE_RIVALS.
     """
     from headrace.daemon.program import serve
     from headrace.keeper import run
-    from headrace.keeper.decide import Policy
 
-    given = {"--min-tip": min_tip, "--ether": ether, "--margin": margin}
-    units = {
-        name: 0 if text == "0" else session.money.parse(text, name) for name, text in given.items()
-    }
-    policy = Policy(
-        min_tip=units["--min-tip"], token_per_ether=units["--ether"], margin=units["--margin"]
-    )
-    others = [session.address_in(rival, "--rival") for rival in rivals]
-    settings, make = session.settings, run.make(policy, others)
+    given = {"min_tip": min_tip, "ether": ether, "margin": margin}
+    for name, text in given.items():
+        if text is not None:
+            session.money.parse(text, f"--{name.replace('_', '-')}")
+    update = {name: text for name, text in given.items() if text is not None}
+    if rivals:
+        update["rivals"] = ",".join(session.address_in(rival, "--rival") for rival in rivals)
+    session.settings = settings = session.settings.model_copy(update=update)
     if dry_run:
         json_logs.configure(settings.log_level, secrets=settings.secrets())
-        serve(run.NAME, settings, make, is_dry_run=True)
+        serve(run.NAME, settings, run.make, is_dry_run=True)
     else:
-        serve(run.NAME, settings, make, key=_begin(session, None))
+        key = _begin(session, None)
+        serve(run.NAME, settings, run.make, key=key)
     return Answer({"stopped": "keeper"})
 
 

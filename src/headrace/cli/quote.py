@@ -10,8 +10,9 @@ from headrace.cli.app import command
 from headrace.cli.draft import Draft, draw
 from headrace.cli.offers import Offer, read_asks, weigh
 from headrace.cli.session import Session
-from headrace.cli.show import Money, hexed, moment, short, span, table, when, wrapped
+from headrace.cli.show import hexed, moment, short, span, table, when, wrapped
 from headrace.terms import money
+from headrace.terms.amounts import Money
 from headrace.terms.words import FaultProofSettings, Terms
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from headrace import logging as json_logs
 from headrace import settings as environment
 from headrace.chain import accounts
-from headrace.chain.abi import Call, checksummed
+from headrace.chain.abi import Call
 from headrace.chain.accounts import Key
 from headrace.chain.catalogue import read_catalogue
 from headrace.chain.contract import read_many
@@ -27,13 +27,13 @@ from headrace.chain.rpc import Header, Rpc
 from headrace.chain.rules import FaultProof, MatchRules
 from headrace.chain.sender import Receipt, Sender
 from headrace.cli.names import Names
-from headrace.cli.show import Money
 from headrace.cli.story import Verifiers
 from headrace.daemon.sending import open_outbox
 from headrace.errors import Rejected, UsageError
 from headrace.settings import Settings, read_secret
 from headrace.store.blobs import BlobStore
 from headrace.store.board import Board
+from headrace.terms.amounts import Money
 from headrace.terms.eip712 import Domain
 from headrace.terms.jobfile import Catalogue
 from headrace.terms.words import Terms
@@ -231,14 +231,7 @@ class Session:
 
     def address_in(self, text: str, what: str) -> str:
         """An address, or that of a keyfile by its name. UsageError, naming `what`, if neither."""
-        if text.startswith("0x"):
-            try:
-                return checksummed(text)
-            except ValueError:
-                raise UsageError(f"{what}: {text} is no address") from None
-        if text in accounts.names(self.settings.keys_folder):
-            return accounts.address_of(self.settings.keys_folder, text)
-        raise UsageError(f"{what}: {text!r} is neither an address nor an account of this home")
+        return accounts.resolve(self.settings.keys_folder, text, what)
 
     @cached_property
     def key(self) -> Key:

@@ -10,9 +10,10 @@ from headrace.cli.answer import Answer
 from headrace.cli.app import command
 from headrace.cli.ledger import Ledger, read_ledger
 from headrace.cli.session import Session
-from headrace.cli.show import Money, fields, hexed, moment, short, table, when, wrapped
+from headrace.cli.show import fields, hexed, moment, short, table, when, wrapped
 from headrace.market.book import OpenJob
 from headrace.terms import money
+from headrace.terms.amounts import Money
 from headrace.terms.words import FaultProofSettings
 
 

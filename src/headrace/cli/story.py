@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from headrace.chain.jobs import Attempt, Job
 from headrace.chain.views import JobState
-from headrace.cli.show import Money, moment, short, when
+from headrace.cli.show import moment, short, when
 from headrace.daemon.disputes import Case
 from headrace.daemon.games import Game
+from headrace.terms.amounts import Money
 from headrace.terms.words import FaultProofSettings, Record, Terms
 
 # Seconds after the longest delay from which a claim whose verifier answers nothing may be undone.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from headrace.chain.abi import decode_values
-from headrace.chain.contract import try_many
+from headrace.chain.contract import read_many, try_many
 from headrace.chain.contracts import JobEscrow
 from headrace.chain.outbox import Outbox
 from headrace.daemon.actions import OF_ONE_CALL, Action, Performed
@@ -22,7 +22,9 @@ from headrace.keeper.decide import Planned, Policy, plan
 from headrace.keeper.offers import Offers
 from headrace.keeper.reading import Reader
 from headrace.keeper.roster import Roster
+from headrace.keeper.terms import policy_of, rivals_of
 from headrace.settings import Settings
+from headrace.terms.amounts import Money
 from headrace.terms.unmet import explain
 from headrace.terms.words import Ask, Exclusion, Terms
 
@@ -230,11 +232,15 @@ def finalising(outbox: Outbox) -> set[bytes]:
     return jobs
 
 
-def make(policy: Policy, keepers: Iterable[str] = ()) -> Callable[[Context], Callable[[], None]]:
-    """For `serve`: the tick of a keeper with this policy, which takes turns with `keepers`."""
-    return lambda context: Keeper(context, policy, keepers=keepers).tick
+def make(context: Context) -> Callable[[], None]:
+    """For `serve`: the tick of a keeper that works for what the settings say."""
+    decimals, symbol = read_many(
+        context.rpc, [context.token.query("decimals"), context.token.query("symbol")]
+    )
+    policy = policy_of(context.settings, Money(int(decimals), str(symbol)))
+    return Keeper(context, policy, keepers=rivals_of(context.settings)).tick
 
 
-def run(settings: Settings, policy: Policy | None = None, *, stop: Stop | None = None) -> None:
+def run(settings: Settings, *, stop: Stop | None = None) -> None:
     """Run a keeper until SIGTERM or SIGINT, or until `stop`. HeadraceError as `serve`."""
-    serve(NAME, settings, make(policy or Policy()), stop=stop)
+    serve(NAME, settings, make, stop=stop)

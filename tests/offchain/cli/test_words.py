@@ -14,11 +14,12 @@ from headrace.chain.views import JobState
 from headrace.cli import hints, story
 from headrace.cli.answer import plain
 from headrace.cli.local import PARAMETERS, example_images, example_model
-from headrace.cli.show import Money, moment, percent, span, table, when
+from headrace.cli.show import moment, percent, span, table, when
 from headrace.daemon.disputes import Case
 from headrace.daemon.games import Game, NodeState
 from headrace.errors import UsageError
 from headrace.graph.trace import run
+from headrace.terms.amounts import Money
 from headrace.terms.requirement import PROVIDER_BITS, REQUESTER_BITS
 from headrace.terms.words import FaultProofSettings, Record, Terms
 from scripts.check_reasons import reasons_in
