@@ -6,6 +6,7 @@ true once. All of it can be read again from the chain: losing the file costs tim
 same tables may be on a PostgreSQL server instead (`postgres.py`).
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ from headrace.chain.rpc import Header
 from headrace.chain.sqlite import SqliteFile
 from headrace.errors import UsageError
 
-# The joins are in this order, so that nothing else is read of the logs.
+log = logging.getLogger(__name__)
+
+# SQLite joins in the order of the words, so that nothing else is read of the logs.
 _ABOUT = (
     f"SELECT {log_tables.LOG_COLUMNS} FROM about CROSS JOIN logs WHERE about.subject = ? "  # noqa: S608
     "AND logs.number = about.number AND logs.position = about.position"
@@ -59,8 +62,9 @@ class ChainDb:
     ) -> None:
         """
         Open the file `place`, or make it; or use a database that is open, which `close` closes.
-        UsageError if it is from another chain or another JobEscrow, if another process writes it,
-        or if it is damaged.
+        What an earlier version has read is read anew, but by a reader, who has it until then.
+        UsageError if it is from another chain or another JobEscrow, of a later version, if another
+        process writes it, or if it is damaged.
         """
         database: Database = (
             SqliteFile(place, is_readonly=is_readonly) if isinstance(place, Path) else place
@@ -68,20 +72,23 @@ class ChainDb:
         self._db = database
         self.label = database.label
         try:
-            self._bind(
+            schema = self._bind(
                 {
                     "chain_id": str(chain_id),
                     "genesis": genesis.hex(),
                     "escrow": escrow,
                 }
             )
+            # What a reader finds there until the daemon has been started with this version.
+            self.is_earlier = schema < log_tables.SCHEMA
             found = self.note("checkpoint")
             self._checkpoint = None if found is None else int(found)
         except BaseException:
             self.close()
             raise
 
-    def _bind(self, identity: dict[str, str]) -> None:
+    def _bind(self, identity: dict[str, str]) -> int:
+        """Whose tables they are, and of which version."""
         if not self._db.is_readonly and not self._db.has_tables():
             with self._db.transaction():
                 log_tables.create(self._db)
@@ -98,14 +105,12 @@ class ChainDb:
         found = int(known["schema"])
         if found > log_tables.SCHEMA:
             self._refuse(f"is of a later version of this program (schema {found})")
-        if found < log_tables.SCHEMA:
-            if self._db.is_readonly:
-                raise UsageError(
-                    f"{self.label} is of an earlier version of this program (schema {found}): "
-                    "start its daemon with this version first"
-                )
+        if found < log_tables.SCHEMA and not self._db.is_readonly:
+            log.warning("read anew", extra={"tables": self.label, "schema": found})
             with self._db.transaction():
-                log_tables.migrate(self._db)
+                log_tables.renew(self._db)
+            found = log_tables.SCHEMA
+        return found
 
     def _refuse(self, why: str) -> NoReturn:
         raise UsageError(f"{self.label} {why}: choose another home directory or move the file away")
@@ -131,6 +136,11 @@ class ChainDb:
             )
         ]
 
+    def time_of(self, number: int) -> int | None:
+        """The time of block `number`, unix seconds; None if its header isn't stored."""
+        rows = self._db.read("SELECT time FROM blocks WHERE number = ?", (number,))
+        return int(rows[0][0]) if rows else None
+
     def logs(self, address: str | None = None) -> Iterator[Log]:
         """Every log, or those of the contract at `address` (checksummed), in the chain's order."""
         where, args = ("", ()) if address is None else ("WHERE address = ?", (address,))
@@ -150,6 +160,7 @@ class ChainDb:
         """
         if self._checkpoint is None:
             return self.logs(address)
+        self._must_be_found()
         return map(
             log_tables.to_log, self._db.stream(_WANTED, (self._checkpoint, address, address))
         )
@@ -162,12 +173,23 @@ class ChainDb:
         return int(self._db.read(query, (self._checkpoint,))[0][0])
 
     def logs_about(self, subjects: Iterable[bytes]) -> list[Log]:
-        """The logs with one of `subjects` as their second topic, in the chain's order."""
+        """
+        The logs with one of `subjects` as their second topic, in the chain's order. UsageError for
+        a reader of an earlier version's tables.
+        """
+        self._must_be_found()
         wanted = set(subjects)
         words = {log_tables.subject_word(subject) for subject in wanted}
         rows = [row for word in words for row in self._db.read(_ABOUT, (word,))]
         found = map(log_tables.to_log, sorted(rows, key=lambda row: row[:2]))
         return [entry for entry in found if len(entry.topics) > 1 and entry.topics[1] in wanted]
+
+    def _must_be_found(self) -> None:
+        if self.is_earlier:
+            raise UsageError(
+                f"{self.label} is of an earlier version of this program: start its daemon with "
+                "this version first"
+            )
 
     def logs_between(self, first: int, last: int) -> list[Log]:
         """The logs of the blocks from `first` to `last`, in the chain's order."""

@@ -1,4 +1,4 @@
-"""The tables of what is read of the chain, how its logs get into them, and earlier versions.
+"""The tables of what is read of the chain, and how its logs get into them.
 
 An index over random keys costs more than all else about a log once it is larger than the cache, as
 each key that is added touches another page. So `about`, which finds logs by their second topic, is
@@ -6,7 +6,6 @@ a table of its own that holds eight bytes of it, and gets its rows in their orde
 """
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 from headrace.chain.abi import Log
@@ -47,8 +46,6 @@ _DELETE_ABOUT = "DELETE FROM about WHERE subject = ? AND number = ? AND position
 _SET_SCHEMA = (
     "INSERT INTO meta VALUES ('schema', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 )
-# Logs that a migration moves at a time.
-_AT_ONCE = 10_000
 
 
 def create(db: Database) -> None:
@@ -58,21 +55,19 @@ def create(db: Database) -> None:
     db.write(_SET_SCHEMA, (str(SCHEMA),))
 
 
-def migrate(db: Database) -> None:
+def renew(db: Database) -> None:
     """
-    Bring tables of version 1 or 2 to this one, in a transaction of the caller: those had the whole
-    topic as a subject, with an index over it. A checkpoint is made again by its daemon.
+    Put these tables in the place of those of version 1 or 2, in a transaction of the caller. What
+    was read is read again from the chain, in the follower's own steps: to carry it over would take
+    longer than a daemon's loop may be silent. A halt stays: only a person clears it.
     """
-    db.write("DROP INDEX logs_by_subject")
-    db.write("ALTER TABLE logs RENAME TO logs_before")
+    db.write("DROP TABLE logs")
     if db.has_table("kept"):
         db.write("DROP TABLE kept")
     db.create(_LOGS)
-    rows = map(to_log, db.stream(f"SELECT {LOG_COLUMNS} FROM logs_before AS logs"))  # noqa: S608
-    while logs := list(islice(rows, _AT_ONCE)):
-        insert(db, logs)
-    db.write("DROP TABLE logs_before")
-    db.write("DELETE FROM meta WHERE key = ?", (CHECKPOINT,))
+    for table in ("blocks", "cursor"):
+        db.write(f"DELETE FROM {table}")  # noqa: S608
+    db.write("DELETE FROM meta WHERE key LIKE 'note:%' AND key <> 'note:halted'")
     db.write(_SET_SCHEMA, (str(SCHEMA),))
 
 

@@ -56,6 +56,8 @@ def connect(
             connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            # What one large transaction has made of it is given back.
+            connection.execute(f"PRAGMA journal_size_limit = {2 * _WAL_PAGES * _PAGE_BYTES}")
             connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
         return connection
 

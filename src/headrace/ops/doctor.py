@@ -190,6 +190,7 @@ def _records(settings: Settings, daemon: str, deployment: Deployment | None) -> 
     finally:
         db.close()
     read = "nothing read yet" if cursor is None else f"read to block {cursor.number}"
+    read += "; of an earlier version, read anew at the next start" if db.is_earlier else ""
     findings = [ok("database", f"{db.label}, {read}")]
     if halted is None:
         findings.append(ok("finality", "no final block was rewritten"))

@@ -1,4 +1,4 @@
-"""Logs are found by what they are about, whatever was added, taken out, repaired or migrated."""
+"""Logs are found by what they are about, whatever was added, taken out or repaired."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -111,54 +111,50 @@ def test_a_checkpoint_gives_everything_about_what_it_keeps(db):
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_tables_of_an_earlier_version_become_of_this_one(tmp_path, version):
+def test_what_an_earlier_version_has_read_is_read_anew(tmp_path, version):
     db = open_db(tmp_path)
     logs = add(db, 1, [0, 1, 2, -1]) + add(db, 2, [3, 4, 0])
-    db.set_note("halted", "for a person")
-    db.set_note("checkpoint", "1" if version == 2 else None)
+    for key in ("halted", "final", "checkpoint"):
+        db.set_note(key, "1")
     make_earlier(db, version)
-    with pytest.raises(UsageError, match="start its daemon with this version first"):
-        open_db(tmp_path, is_readonly=True)
-    db = open_db(tmp_path)
-    check(db, logs)
-    assert db.cursor().number == 2
-    # A checkpoint named subjects that these tables name otherwise: it is written anew.
-    assert db.checkpoint is None
-    assert db.note("halted") == "for a person"
-    db.keep_checkpoint(1, [TOPICS[0]], [PLACE])
-    db.close()
+    # Who only reads has all of it until then, but for the ways that it didn't have.
     reader = open_db(tmp_path, is_readonly=True)
-    check(reader, logs)
-    assert reader.checkpoint == 1
+    assert reader.is_earlier
+    assert (reader.cursor().number, reader.note("halted"), list(reader.logs())) == (2, "1", logs)
+    for ask in (lambda: reader.logs_about([TOPICS[0]]), lambda: list(reader.logs_wanted(PLACE))):
+        with pytest.raises(UsageError, match="start its daemon with this version first"):
+            ask()
     reader.close()
+    db = open_db(tmp_path)
+    assert not db.is_earlier
+    check(db, [])
+    assert (db.cursor(), db.headers(below=10, count=9), db.checkpoint) == (None, [], None)
+    # A halt is a person's to clear; what was final is found out again.
+    assert (db.note("halted"), db.note("final")) == ("1", None)
+    again = add(db, 1, [0, 1]) + add(db, 2, [0])
+    db.close()
+    db = open_db(tmp_path)
+    check(db, again)
+    db.close()
 
 
-def test_a_migration_is_one_step_or_none(tmp_path, monkeypatch):
+def test_tables_are_renewed_in_one_step_or_not_at_all(tmp_path, monkeypatch):
     db = open_db(tmp_path)
     logs = add(db, 1, [0, 1, 2])
     make_earlier(db, 2)
-    insert, calls = log_tables.insert, []
-
-    def fail_at_the_second(tables, piece):
-        calls.append(piece)
-        if len(calls) == 2:
-            raise HeadraceError("pulled")
-        insert(tables, piece)
-
-    monkeypatch.setattr(log_tables, "_AT_ONCE", 2)
-    monkeypatch.setattr(log_tables, "insert", fail_at_the_second)
-    with pytest.raises(HeadraceError, match="pulled"):
+    monkeypatch.setattr(log_tables, "_SET_SCHEMA", "INSERT INTO nowhere VALUES (?)")
+    with pytest.raises(HeadraceError, match="nowhere"):
         open_db(tmp_path)
-    before = sqlite3.connect(tmp_path / "chain.db")
-    assert before.execute("SELECT count(*) FROM logs WHERE length(subject) = 32").fetchone() == (3,)
-    before.close()
     monkeypatch.undo()
+    before = open_db(tmp_path, is_readonly=True)
+    assert (before.is_earlier, list(before.logs()), before.cursor().number) == (True, logs, 1)
+    before.close()
     db = open_db(tmp_path)
-    check(db, logs)
+    check(db, [])
     db.close()
 
 
-def test_tables_of_another_chain_are_not_migrated(tmp_path):
+def test_tables_of_another_chain_are_not_touched(tmp_path):
     make_earlier(open_db(tmp_path), 2)
     with pytest.raises(UsageError, match="from another chain"):
         ChainDb(tmp_path / "chain.db", chain_id=2, genesis=bytes(32), escrow=PLACE)
