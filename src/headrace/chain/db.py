@@ -7,7 +7,7 @@ same tables may be on a PostgreSQL server instead (`postgres.py`).
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -38,6 +38,14 @@ _SET_CURSOR = (
     "INSERT INTO cursor VALUES (1, ?, ?) "
     "ON CONFLICT (one) DO UPDATE SET number = excluded.number, hash = excluded.hash"
 )
+
+
+# Logs between two signs of life.
+_PROGRESS_EVERY = 2_000
+
+
+def _nothing() -> None:
+    """Nobody waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,9 @@ class ChainDb:
         )
         self._db = database
         self.label = database.label
+        # Called now and then while very many logs are read: a process that loads a long history is
+        # silent otherwise.
+        self.on_progress: Callable[[], None] = _nothing
         try:
             schema = self._bind(
                 {
@@ -145,7 +156,7 @@ class ChainDb:
         """Every log, or those of the contract at `address` (checksummed), in the chain's order."""
         where, args = ("", ()) if address is None else ("WHERE address = ?", (address,))
         query = f"SELECT {log_tables.LOG_COLUMNS} FROM logs {where} ORDER BY number, position"  # noqa: S608
-        return map(log_tables.to_log, self._db.stream(query, args))
+        return self._streamed(query, args)
 
     @property
     def checkpoint(self) -> int | None:
@@ -161,9 +172,13 @@ class ChainDb:
         if self._checkpoint is None:
             return self.logs(address)
         self._must_be_found()
-        return map(
-            log_tables.to_log, self._db.stream(_WANTED, (self._checkpoint, address, address))
-        )
+        return self._streamed(_WANTED, (self._checkpoint, address, address))
+
+    def _streamed(self, query: str, args: tuple[object, ...]) -> Iterator[Log]:
+        for number, row in enumerate(self._db.stream(query, args)):
+            if number % _PROGRESS_EVERY == 0:
+                self.on_progress()
+            yield log_tables.to_log(row)
 
     def logs_since_checkpoint(self) -> int:
         """How many logs came after the checkpoint; 0 without one."""

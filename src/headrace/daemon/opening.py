@@ -24,6 +24,7 @@ from headrace.daemon.rehearsal import SUFFIX, empty_outbox, made_up_key
 from headrace.daemon.sending import open_outbox, remote_signer
 from headrace.errors import UsageError
 from headrace.logging import protect
+from headrace.ops.health import LOOP
 from headrace.ops.observed_rpc import ObservedRpc
 from headrace.ops.observer import Observer
 from headrace.settings import Settings
@@ -92,6 +93,7 @@ def open_context(
         make=None if observer is None else partial(ObservedRpc, metrics=observer.metrics),
     )
     home = settings.home / name
+    has_graphs = "GraphProof" in deployment.contracts
     db: ChainDb | None = None
     outbox: Outbox | None = None
     try:
@@ -110,6 +112,14 @@ def open_context(
             chain_id=deployment.chain_id,
             genesis=deployment.genesis,
             escrow=escrow.address,
+        )
+        db.on_progress = partial(_still_there, outbox, observer)
+        books = Books.load(
+            db,
+            escrow=escrow.address,
+            fault_proof=fault_proof.address,
+            graph_proof=deployment.address("GraphProof") if has_graphs else None,
+            keeps_ended=keeps_ended,
         )
     except BaseException:
         if db is not None:
@@ -144,7 +154,7 @@ def open_context(
     )
     followed = [escrow.address, fault_proof.address]
     graph_models = graph_proof = None
-    if "GraphProof" in deployment.contracts:
+    if has_graphs:
         graph_models = GraphModels(rpc, deployment.address("GraphModels"))
         graph_proof = GraphProof(rpc, deployment.address("GraphProof"))
         followed.append(graph_proof.address)
@@ -161,13 +171,7 @@ def open_context(
         rpc=rpc,
         db=db,
         follower=Follower(rpc, db, followed, start=deployment.start_block),
-        books=Books.load(
-            db,
-            escrow=escrow.address,
-            fault_proof=fault_proof.address,
-            graph_proof=None if graph_proof is None else graph_proof.address,
-            keeps_ended=keeps_ended,
-        ),
+        books=books,
         outbox=outbox,
         sender=sender,
         store=BlobStore(settings.store_path),
@@ -183,3 +187,12 @@ def open_context(
         observer=observer or Observer(),
         is_dry_run=is_dry_run,
     )
+
+
+def _still_there(outbox: Outbox, observer: Observer | None) -> None:
+    """
+    A long history takes longer to load than a lease lasts. UsageError if it was lost all the same.
+    """
+    outbox.hold()
+    if observer is not None:
+        observer.health.beat(LOOP)
