@@ -8,8 +8,11 @@ a file per key and chain, so that every process with that key on this machine sh
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
+from headrace.chain import pace
 from headrace.chain.accounts import Key
 from headrace.chain.contract import Contract
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Token, Vault
@@ -98,6 +101,8 @@ class Context:
     is_dry_run: bool = False
     # Whether the contracts are of the version that this program is for: if not, it only reads.
     is_supported: bool = True
+    # Chain time from a block to the next, as of the last look that came to the head.
+    block_seconds: Fraction = pace.DEFAULT
     performer: Performer = field(init=False)
     _seen: bytes = b""
     _pruned_at: int = -_PRUNE_EVERY
@@ -185,7 +190,7 @@ class Context:
             if step.is_caught_up or self.stop.is_set:
                 break
         if step.is_caught_up:
-            self.observer.at_head(step.head.timestamp)
+            self._measure(step.head)
             self.books.keep_checkpoint(self.follower.final)
             self._prune(step.head.timestamp)
         is_new = step.head.hash != self._seen
@@ -198,6 +203,13 @@ class Context:
         self._touched_jobs.clear()
         self._touched_claims.clear()
         return view
+
+    def _measure(self, head: Header) -> None:
+        self.block_seconds = pace.block_seconds(head.number, self.db.time_of)
+        made_at = partial(
+            pace.made_at, head=head, seconds=self.block_seconds, time_of=self.db.time_of
+        )
+        self.observer.at_head(head.timestamp, self.block_seconds, made_at)
 
     def _look_for_strangers(self, head: Header) -> None:
         """Reading goes on whatever comes of it."""
@@ -224,20 +236,23 @@ class Context:
         *,
         before: Callable[[Action], None] = lambda action: None,
         after: Callable[[Performed], None] = lambda performed: None,
+        left: Iterable[Action] = (),
     ) -> Performed:
         """
         `Performer.perform`, at the time of `view`; nothing once it is time to stop, or while the
         contracts are of another version than this program is for. What has to be done about what
-        became of the moves belongs into `after`: an error may follow.
+        became of the moves belongs into `after`: an error may follow. `left` are moves that are
+        due, and can't be tried now.
         """
         if self.stop.is_set or not self.is_supported:
             after(Performed())
             return Performed()
         actions = list(actions)
+        due = [*actions, *left]
 
         def told(performed: Performed) -> None:
             # What a failure has left undone is due, and its time runs out.
-            self.observer.performed(actions, performed, view.now)
+            self.observer.performed(due, performed, view.now)
             after(performed)
 
         return self.performer.perform(actions, view.now, before=before, after=told)

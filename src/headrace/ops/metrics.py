@@ -100,6 +100,9 @@ class Metrics:
         self.head_age_seconds = self._value(
             "head_age_seconds", "This machine's clock less the time of the latest block"
         )
+        self.block_seconds = self._value(
+            "block_seconds", "Chain time from a block to the next, over the latest 64 or so"
+        )
         self.reorgs = self._counter("reorgs_total", "Reorganisations that undid stored blocks")
         self.reorg_depth = self._value("reorg_depth", "Blocks that the last reorganisation undid")
         self.events = self._counter("events_total", "Events stored, by name", "kind")
@@ -140,10 +143,10 @@ class Metrics:
     def _actions(self) -> None:
         self.actions = self._gauge("actions", "Actions of the last round", "kind", "state")
         self.action_age_seconds = self._value(
-            "action_age_seconds", "Chain time for which the oldest action has been due"
+            "action_age_seconds", "Chain time for which the oldest action in no block has been due"
         )
         self.deadline_slack_seconds = self._value(
-            "deadline_slack_seconds", "Chain time left to the action that has the least"
+            "deadline_slack_seconds", "Chain time left to the action in no block that has the least"
         )
         self.jobs = self._gauge("jobs", "Jobs that the daemon follows, by state", "state")
         self.jobs_unmatched = self._value("jobs_unmatched", "Open jobs that no offer fits")

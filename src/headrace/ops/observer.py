@@ -7,6 +7,7 @@ outbox looked after, a round's actions made. All times but `lag_seconds` are cha
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from fractions import Fraction
 
 from headrace.chain.abi import Log
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Vault
@@ -19,9 +20,7 @@ from headrace.daemon.actions import Action, Performed
 from headrace.ops.health import LOOP, Health
 from headrace.ops.metrics import Metrics
 from headrace.ops.tracing import History, JobTracer
-
-# Actions that have not been due for this many seconds of chain time are forgotten.
-_FORGET = 3_600
+from headrace.ops.waiting import Waiting
 
 
 def event_names() -> Mapping[bytes, str]:
@@ -53,7 +52,7 @@ class Observer:
         self._cursor: int | None = None
         self._mismatches = 0
         self._attempts: dict[int, int] = {}
-        self._due_since: dict[str, int] = {}
+        self._waiting = Waiting()
         self._head_at = clock()
         self.metrics.lag_seconds.set_function(lambda: self._clock() - self._head_at)
 
@@ -91,9 +90,18 @@ class Observer:
         if self._tracer is not None:
             self._tracer.followed(step, live, history)
 
-    def at_head(self, timestamp: int) -> None:
-        """All that the node knows has been read; `timestamp` is the head's."""
+    def at_head(
+        self, timestamp: int, block_seconds: Fraction, made_at: Callable[[int], int]
+    ) -> None:
+        """
+        All that the node knows has been read; `timestamp` is the head's, `block_seconds` what a
+        block takes, and `made_at` says when a block was made.
+        """
         self._head_at = self._clock()
+        self.metrics.block_seconds.set(float(block_seconds))
+        # Also in a round that decides nothing, or fails before it does: time runs out all the same.
+        self._waiting.at(timestamp, made_at)
+        self._show_waiting(timestamp)
         # The wall clock shows a chain that stands still; nothing is decided by it.
         self.metrics.head_age_seconds.set(time.time() - timestamp)
         self.health.report("lag", True, "at the head")
@@ -113,7 +121,9 @@ class Observer:
             self._tracer.settled(changed)
             self._tracer.sent(pending)
         metrics.tx_inflight.set(len(pending))
-        counts = {tx.id: len(outbox.attempts(tx.id)) for tx in pending}
+        attempts = {tx.id: outbox.attempts(tx.id) for tx in pending}
+        self._waiting.signed(pending, [id_ for id_, made in attempts.items() if made[-1].is_empty])
+        counts = {id_: len(made) for id_, made in attempts.items()}
         for tx_id, count in counts.items():
             more = count - self._attempts.get(tx_id, 1)
             if more > 0:
@@ -153,18 +163,14 @@ class Observer:
             gauge.labels(what, state).set(count)
         if self._tracer is not None:
             self._tracer.sent(performed.sent)
-        for action in actions:
-            self._due_since.setdefault(action.key, now)
-        due = {action.key for action in actions if states.get(action.key) != "done"}
-        self._due_since = {
-            key: since
-            for key, since in self._due_since.items()
-            if key in due and now - since < _FORGET
-        }
-        oldest = min(self._due_since.values(), default=now)
-        self.metrics.action_age_seconds.set(max(0, now - oldest))
-        slack = [a.deadline - now for a in actions if a.key in due and a.deadline is not None]
-        if slack:
-            self.metrics.deadline_slack_seconds.set(min(slack))
-        else:
+        left = [action for action in actions if states.get(action.key) != "done"]
+        self._waiting.decided(left, performed.sent, now)
+        self._show_waiting(now)
+
+    def _show_waiting(self, now: int) -> None:
+        self.metrics.action_age_seconds.set(self._waiting.age(now))
+        slack = self._waiting.slack(now)
+        if slack is None:
             self.metrics.deadline_slack_seconds.forget()
+        else:
+            self.metrics.deadline_slack_seconds.set(slack)

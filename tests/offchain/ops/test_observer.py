@@ -1,6 +1,7 @@
 """What a daemon does becomes figures, each counted once."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import pytest
 
@@ -8,7 +9,7 @@ from headrace.chain.abi import Log
 from headrace.chain.contracts import JobEscrow
 from headrace.chain.follower import Counters, Step
 from headrace.chain.graph_rules import GraphProof
-from headrace.chain.outbox_rows import Tx
+from headrace.chain.outbox_rows import Attempt, Tx
 from headrace.chain.rpc import Header, NodeError, Rpc, Throttled
 from headrace.chain.rules import FaultProof
 from headrace.daemon.actions import Action, Performed
@@ -74,12 +75,25 @@ def tx(tx_id: int = 1, state: str = "open", **changes: object) -> Tx:
 class Book:
     open_now: list[Tx]
     signed: dict[int, int]
+    # Those of which the last that was signed has no effect.
+    given_up: set[int] = field(default_factory=set)
 
     def unsettled(self) -> list[Tx]:
         return self.open_now
 
-    def attempts(self, tx_id: int) -> list[int]:
-        return [0] * self.signed[tx_id]
+    def attempts(self, tx_id: int) -> list[Attempt]:
+        count = self.signed[tx_id]
+        made = [
+            Attempt(bytes(32), b"", n, n, is_empty=False, made_at_block=1) for n in range(count)
+        ]
+        if tx_id in self.given_up:
+            made[-1] = replace(made[-1], is_empty=True)
+        return made
+
+
+def reach(observer: Observer, now: int, block_seconds: Fraction = Fraction(2)) -> None:
+    """The head is of `now`; block n is of ten times n."""
+    observer.at_head(now, block_seconds, lambda number: 10 * number)
 
 
 # ---- the chain
@@ -128,7 +142,7 @@ def test_lag_runs_on_while_nothing_is_reached(observer: Observer, clock: Clock):
     clock.now += 7
     assert value(observer, "lag_seconds") == 7
     assert not observer.health.checks()["lag"].is_ok
-    observer.at_head(5)
+    reach(observer, 5)
     assert value(observer, "lag_seconds") == 0
     assert observer.health.checks()["lag"].is_ok
 
@@ -222,6 +236,89 @@ def test_an_action_ages_from_when_it_was_first_due_until_it_is_not(observer: Obs
     assert value(observer, "action_age_seconds") == 10
     observer.performed([action("a")], Performed(), 150)
     assert value(observer, "action_age_seconds") == 0
+
+
+def test_an_action_that_is_not_made_for_hours_only_gets_older(observer: Observer):
+    for now in range(0, 10_801, 600):
+        observer.performed([action("a")], Performed(), now)
+        assert value(observer, "action_age_seconds") == now
+
+
+def test_what_was_signed_counts_until_it_is_in_a_block(observer: Observer):
+    signed = tx(action="a", deadline=200, made_at_block=10)
+    book = Book([signed], {1: 1})
+    observer.performed([action("a", 200)], Performed(sent=(signed,)), 100)
+    assert value(observer, "deadline_slack_seconds") == 100
+    # No round decides on it again.
+    observer.settled([], book)
+    reach(observer, 140)
+    observer.performed([], Performed(), 140)
+    assert value(observer, "deadline_slack_seconds") == 60
+    assert value(observer, "action_age_seconds") == 40
+    # Nor does one that fails before it decides anything make it look done.
+    observer.settled([], book)
+    reach(observer, 190)
+    assert value(observer, "deadline_slack_seconds") == 10
+    assert value(observer, "action_age_seconds") == 90
+    observer.settled([], book)
+    reach(observer, 201)
+    assert value(observer, "deadline_slack_seconds") == -1
+    observer.settled([replace(signed, state="mined")], Book([replace(signed, state="mined")], {}))
+    reach(observer, 203)
+    assert value(observer, "deadline_slack_seconds") is None
+    assert value(observer, "action_age_seconds") == 0
+
+
+def test_what_an_earlier_run_signed_ages_from_the_block_it_was_signed_at(observer: Observer):
+    book = Book([tx(1, made_at_block=9, deadline=300), tx(2, made_at_block=5)], {1: 1, 2: 1})
+    observer.settled([], book)
+    reach(observer, 120)
+    assert value(observer, "action_age_seconds") == 70
+    assert value(observer, "deadline_slack_seconds") == 180
+    # A reorganisation opens what was mined: it is as old as before.
+    observer.settled([], Book([], {}))
+    reach(observer, 130)
+    assert value(observer, "action_age_seconds") == 0
+    observer.settled([], book)
+    reach(observer, 140)
+    assert value(observer, "action_age_seconds") == 90
+
+
+def test_the_most_urgent_of_what_is_signed_and_what_is_not_is_shown(observer: Observer):
+    observer.settled([], Book([tx(1, deadline=150)], {1: 1}))
+    reach(observer, 100)
+    observer.performed([action("b", 170)], Performed(deferred={"b": "why"}), 100)
+    assert value(observer, "deadline_slack_seconds") == 50
+    observer.performed([action("b", 120)], Performed(deferred={"b": "why"}), 100)
+    assert value(observer, "deadline_slack_seconds") == 20
+
+
+def test_a_deadline_that_has_moved_counts_as_it_is_now(observer: Observer):
+    observer.settled([], Book([tx(1, action="a", deadline=110)], {1: 1}))
+    reach(observer, 100)
+    moved = tx(1, action="a", deadline=400)
+    observer.performed([action("a", 400)], Performed(sent=(moved,)), 100)
+    assert value(observer, "deadline_slack_seconds") == 300
+
+
+def test_of_what_was_taken_back_the_nonce_waits_and_no_deadline(observer: Observer):
+    observer.settled([], Book([tx(1, deadline=150, made_at_block=4)], {1: 2}, {1}))
+    reach(observer, 100)
+    assert value(observer, "deadline_slack_seconds") is None
+    assert value(observer, "action_age_seconds") == 60
+
+
+def test_what_is_in_a_block_does_not_wait_though_it_is_decided_on_once_more(observer: Observer):
+    mined = tx(1, "mined", action="a", deadline=150)
+    observer.performed([action("a", 150)], Performed(sent=(mined,)), 100)
+    assert value(observer, "deadline_slack_seconds") is None
+    assert value(observer, "action_age_seconds") == 0
+
+
+def test_the_pace_of_the_chain_is_shown(observer: Observer):
+    assert value(observer, "block_seconds") is None
+    reach(observer, 100, Fraction(25, 2))
+    assert value(observer, "block_seconds") == 12.5
 
 
 # ---- requests
