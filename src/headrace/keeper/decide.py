@@ -41,7 +41,8 @@ class Policy:
 
     A move that pays somebody else, or nobody, is left to others for `patience` seconds. What any
     keeper may do, the one whose turn it is by `keeper.rank` does at once, and each further one
-    `stagger` seconds later. What is kept for the sink is sent on from `sweep_from` token units on.
+    `stagger_blocks` blocks later. What is kept for the sink is sent on from `sweep_from` token
+    units on.
 
     Matches, at most `most_matches` in a plan, are made for a tip of at least `min_tip` token units
     that is at least `margin` units above the gas it costs, where 10**18 wei are worth
@@ -50,7 +51,7 @@ class Policy:
     """
 
     patience: int = 15
-    stagger: int = 6
+    stagger_blocks: int = 3
     sweep_from: int = 1_000_000
     min_tip: int = 0
     margin: int = 0
@@ -128,6 +129,7 @@ class _Planner:
         self.now = now
         self.me = me
         self.policy = policy
+        self.stagger = policy.stagger_blocks * state.block_seconds
         self.withheld: dict[str, str] = {}
         found = propose(
             state.book,
@@ -140,9 +142,7 @@ class _Planner:
 
     def is_my_turn(self, key: str, subject: bytes, due_at: int) -> bool:
         """Whether a move that anybody may make since `due_at` is mine to make by now."""
-        is_mine = may_act(
-            subject, self.me, self.state.keepers, due_at, self.now, self.policy.stagger
-        )
+        is_mine = may_act(subject, self.me, self.state.keepers, due_at, self.now, self.stagger)
         if not is_mine:
             self.withheld[key] = "turn"
         return is_mine

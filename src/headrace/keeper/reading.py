@@ -6,7 +6,9 @@ of it they have said before, and nothing has changed it since (`keeper.known`).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from fractions import Fraction
 
+from headrace.chain import pace
 from headrace.chain.jobs import Job
 from headrace.chain.views import JobState, Slot
 from headrace.daemon.context import Context, View
@@ -68,6 +70,7 @@ class Reader:
         keepers: Iterable[str] = (),
         seen: Mapping[str, int] | None = None,
         max_fee: int = 0,
+        block_seconds: Fraction = pace.DEFAULT,
     ) -> State:
         """
         The picture at the end of `view`'s block, whose jobs were taken; what is kept for the sink
@@ -107,6 +110,7 @@ class Reader:
             keepers=tuple(keepers),
             seen=dict(seen or {}),
             max_fee=max_fee,
+            block_seconds=block_seconds,
         )
 
     def check(self) -> bool:

@@ -99,6 +99,7 @@ class Keeper:
             keepers=self._roster.keepers(view.now),
             seen=self._seen,
             max_fee=min(2 * view.head.base_fee, self._context.settings.max_fee),
+            block_seconds=self._context.block_seconds,
         )
         if is_time:
             self._sweep_at = view.now + SWEEP_EVERY
@@ -161,7 +162,9 @@ class Keeper:
             allowed = self._allowed(actions, view)
         except HeadraceError:
             # No other move waits for an answer about a match.
-            self._context.perform([a for a in actions if pairs[a.key] is None], view)
+            matches = [a for a in actions if pairs[a.key] is not None]
+            others = [a for a in actions if pairs[a.key] is None]
+            self._context.perform(others, view, left=matches)
             raise
         self._context.perform(allowed, view, after=after)
 

@@ -6,7 +6,9 @@ until it does.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
+from headrace.chain import pace
 from headrace.chain.jobs import Job
 from headrace.chain.views import JobState, Outcome, Slot
 from headrace.keeper.verifiers import NodeFee
@@ -49,7 +51,8 @@ class State:
     has to be asked about, None where it gave none. `batches` are all inputs of each signed batch by
     its digest. `busy` are jobs with a `finalise` of ours in no block yet. `keepers` are those one
     takes turns with, `seen` says since when a match could be made, by its key, in seconds of chain
-    time; `max_fee` is what a unit of gas may cost now, in wei.
+    time; `max_fee` is what a unit of gas may cost now, in wei, `block_seconds` the chain time from
+    a block to the next.
     """
 
     book: Book
@@ -67,6 +70,7 @@ class State:
     keepers: tuple[str, ...] = ()
     seen: Mapping[str, int] = field(default_factory=dict)
     max_fee: int = 0
+    block_seconds: Fraction = pace.DEFAULT
 
     def match_key(self, job_id: bytes) -> str:
         """The key of a match of this job, or of this signed batch."""

@@ -32,7 +32,7 @@ from tests.system import ESCROW_BOOK, UNIT, Attempt, System
 from tests.unit.fault_proof.court import settings, small_model
 
 # A move that pays nobody is made at once.
-EAGER = Policy(patience=0, stagger=0, sweep_from=1)
+EAGER = Policy(patience=0, stagger_blocks=0, sweep_from=1)
 NAMES = {
     "Token": "token",
     "Vault": "vault",

@@ -31,7 +31,7 @@ WINDOW = 600
 OTHER_KEEPER = address(0xE1)
 COMMITMENT = b"\xcc" * 32
 # Nothing is left to others: what is due is due at once.
-EAGER = Policy(patience=0, stagger=0, sweep_from=1)
+EAGER = Policy(patience=0, stagger_blocks=0, sweep_from=1)
 
 
 def make_record(terms: Terms, **changes: Any) -> Record:

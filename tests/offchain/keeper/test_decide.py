@@ -1,12 +1,14 @@
 """The keeper's decisions: what is due to the second, nothing twice, nothing that isn't due."""
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.chain.pace import block_seconds
 from headrace.chain.views import JobState, Outcome, Slot, Verdict
 from headrace.keeper.decide import VOID_GRACE, Policy, name, plan
 from headrace.keeper.rank import rank
@@ -153,7 +155,7 @@ def test_a_signed_batch_is_sent_with_all_its_inputs_when_some_are_on_record_alre
 
 def test_what_pays_another_keeper_is_left_to_it_for_a_while():
     job = make_job(CLAIMED, keeper=OTHER_KEEPER)
-    policy = Policy(patience=20, stagger=0)
+    policy = Policy(patience=20, stagger_blocks=0)
     assert moves(make_state(WINDOW_ENDS + 20, job), policy) == []
     assert moves(make_state(WINDOW_ENDS + 21, job), policy) == ["finalise"]
     contested = make_job(CONTESTED, keeper=OTHER_KEEPER)
@@ -163,7 +165,7 @@ def test_what_pays_another_keeper_is_left_to_it_for_a_while():
 
 
 def test_what_pays_me_is_not_waited_for():
-    patient = Policy(patience=10_000, stagger=10_000)
+    patient = Policy(patience=10_000, stagger_blocks=5_000)
     assert moves(make_state(WINDOW_ENDS + 1, make_job(CLAIMED)), patient) == ["finalise"]
     # The fee of a no-show goes to whoever ends it, whoever made the match.
     unclaimed = make_job(MATCHED, keeper=OTHER_KEEPER)
@@ -174,7 +176,7 @@ def test_what_pays_me_is_not_waited_for():
 
 def test_keepers_take_turns_at_what_anybody_may_do():
     keepers = tuple(address(0x500 + number) for number in range(5))
-    policy = Policy(patience=0, stagger=10)
+    policy = Policy(patience=0, stagger_blocks=5)
     job = make_job(MATCHED, keeper=OTHER_KEEPER)
     places = [rank(job.id, keeper, keepers) for keeper in keepers]
     assert sorted(places) == [0, 1, 2, 3, 4]
@@ -185,11 +187,46 @@ def test_keepers_take_turns_at_what_anybody_may_do():
         assert [move.function for move in decide(late, policy, keeper)] == ["expire"]
 
 
+@pytest.mark.parametrize("seconds", [1, 2, 12])
+@pytest.mark.parametrize("behind", range(0, 12, 5))
+def test_turns_are_blocks_apart_on_fast_and_on_slow_chains(seconds: int, behind: int):
+    keepers = tuple(address(0x500 + number) for number in range(3))
+    job = make_job(MATCHED, keeper=OTHER_KEEPER)
+    policy = Policy()
+    # The block before it is due is number 100, `behind` seconds before.
+    due_at = T0 + 601
+
+    def time_of(number: int) -> int:
+        return due_at - 1 - behind % seconds + seconds * (number - 100)
+
+    def first_block(keeper: str) -> int:
+        for number in range(100, 200):
+            now = time_of(number)
+            pace = block_seconds(number, time_of)
+            state = make_state(now, job, keepers=keepers, block_seconds=pace)
+            if decide(state, policy, keeper):
+                return number
+        raise AssertionError("it never acts")
+
+    acts = {rank(job.id, keeper, keepers): first_block(keeper) for keeper in keepers}
+    assert acts[0] == 101
+    assert acts[1] - acts[0] == acts[2] - acts[1] == policy.stagger_blocks == 3
+
+
+@pytest.mark.parametrize(("pace", "wait"), [(1, 3), (2, 6), (Fraction(13, 6), 7), (12, 36)])
+def test_a_stagger_is_rounded_up_to_whole_seconds(pace: Fraction, wait: int):
+    job = make_job(MATCHED)
+    second = next(address(n) for n in range(900, 999) if rank(job.id, KEEPER, [address(n)]) == 1)
+    for now, expected in ((T0 + 600 + wait, []), (T0 + 601 + wait, ["expire"])):
+        state = make_state(now, job, keepers=(KEEPER, second), block_seconds=Fraction(pace))
+        assert moves(state, Policy()) == expected
+
+
 def test_whoever_waits_for_its_turn_says_so():
     job = make_job(MATCHED)
     second = next(address(n) for n in range(900, 999) if rank(job.id, KEEPER, [address(n)]) == 1)
     state = make_state(T0 + 601, job, keepers=(KEEPER, second))
-    planned = plan(state, T0 + 601, KEEPER, Policy(patience=0, stagger=10))
+    planned = plan(state, T0 + 601, KEEPER, Policy(patience=0, stagger_blocks=5))
     assert planned.moves == ()
     assert planned.withheld == {f"expire:{name(job)}": "turn"}
 
@@ -200,7 +237,7 @@ def test_the_turns_of_a_match_begin_when_it_was_seen_first():
     job = make_job(JobState.OPEN, terms=make_terms(damage_cap=0))
     second = next(address(n) for n in range(900, 999) if rank(job.id, KEEPER, [address(n)]) == 1)
     key = f"match:{name(job)}"
-    policy = replace(EAGER, stagger=10)
+    policy = replace(EAGER, stagger_blocks=5)
     for seen, expected in ({}, []), ({key: T0 + 91}, []), ({key: T0 + 90}, ["match"]):
         state = make_state(T0 + 100, job, world=world, keepers=(KEEPER, second), seen=seen)
         assert moves(state, policy) == expected
@@ -443,7 +480,7 @@ def test_several_keepers_make_every_move_and_in_the_end_each_makes_all_that_is_l
     model: Model, count: int
 ):
     keepers = tuple(address(0x700 + number) for number in range(count))
-    policy = Policy(patience=0, stagger=10, sweep_from=1)
+    policy = Policy(patience=0, stagger_blocks=5, sweep_from=1)
     state = replace(model.state(), keepers=keepers)
     alone = {move.key for move in plan(model.state(), model.now, keepers[0], EAGER).moves}
     shares = []

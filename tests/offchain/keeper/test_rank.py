@@ -1,5 +1,7 @@
 """Every keeper has a place of its own at each job, and its turn comes when those before it fail."""
 
+from fractions import Fraction
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +52,24 @@ def test_turns_are_a_stagger_apart_and_last(job_id, keepers, due_at, stagger):
         assert not may_act(job_id, keeper, keepers, due_at, turn - 1, stagger)
         assert may_act(job_id, keeper, keepers, due_at, turn, stagger)
         assert may_act(job_id, keeper, keepers, due_at, turn + 10**6, stagger)
+
+
+@given(
+    st.fractions(1, 60, max_denominator=64),
+    st.integers(1, MOST - 1),
+    st.fractions(0, 1, max_denominator=64),
+    job_ids,
+)
+def test_neighbours_who_measure_a_little_differently_still_come_a_block_apart(
+    pace, place, share, job_id
+):
+    """The first of two has measured more than the second, as far as the module says."""
+    names = [keeper_number(number) for number in range(MOST + 1)]
+    keepers = sorted(names, key=lambda keeper: rank(job_id, keeper, names))
+    more = pace * (1 + share * Fraction(2, 3 * place))
+    first = turn_at(job_id, keepers[place], keepers, 0, 3 * more)
+    second = turn_at(job_id, keepers[place + 1], keepers, 0, 3 * pace)
+    assert second - first > pace - 1
 
 
 def test_jobs_are_spread_over_the_keepers():

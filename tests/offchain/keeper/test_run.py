@@ -350,6 +350,57 @@ def test_nothing_is_asked_of_the_chain_when_nothing_is_new(stage, system):
     assert Line.requests - before <= 2 * to_look
 
 
+# ---- what the figures say of what was sent
+
+
+def figure(keeper, name: str) -> float | None:
+    return keeper._context.observer.metrics.registry.get_sample_value(f"headrace_{name}")
+
+
+def test_failure_15_what_was_sent_runs_out_of_time_until_it_is_in_a_block(stage, system):
+    stage.ask(1)
+    terms = system.post(stage.terms(price_start=10 * UNIT))
+    keeper = stage.keeper()
+    keeper.tick()
+    begun = system.chain.now()
+    left = terms.final_deadline - begun
+    assert figure(keeper, "deadline_slack_seconds") == left
+    for number in range(3):
+        # In no block, and no more in the pool: as if its fee were too low.
+        system.chain.rpc("anvil_dropAllTransactions")
+        system.chain.travel(100)
+        stage.mine()
+        if number == 1:
+            keeper = stage.restart()
+        keeper.tick()
+        gone = system.chain.now() - begun
+        assert gone >= 100 * (number + 1)
+        assert figure(keeper, "tx_inflight") == 1
+        assert figure(keeper, "deadline_slack_seconds") == left - gone
+        assert figure(keeper, "action_age_seconds") == gone
+    # It was sent once more, as always.
+    stage.mine()
+    keeper.tick()
+    assert system.job(terms).state == MATCHED
+    assert figure(keeper, "deadline_slack_seconds") is None
+    assert figure(keeper, "action_age_seconds") == 0
+
+
+def test_a_match_that_cannot_be_asked_about_runs_out_of_time_too(stage, system, monkeypatch):
+    stage.ask(1)
+    terms = system.post(stage.terms(price_start=10 * UNIT))
+    keeper = stage.keeper()
+
+    def silent(*args, **options):
+        raise RetryLater("the node has no answer")
+
+    monkeypatch.setattr("headrace.keeper.run.try_many", silent)
+    with pytest.raises(RetryLater):
+        keeper.tick()
+    left = terms.final_deadline - system.chain.now()
+    assert figure(keeper, "deadline_slack_seconds") == left
+
+
 # ---- others, and the line
 
 
@@ -385,7 +436,7 @@ def test_a_race_that_is_lost_in_the_block_costs_one_revert_and_no_more(stage, sy
     system.claim(attempt)
     system.chain.travel(WINDOW)
     # The loser is patient with what pays the winner.
-    patient = Policy(patience=60, stagger=0, sweep_from=1)
+    patient = Policy(patience=60, stagger_blocks=0, sweep_from=1)
     mine._policy = rival._policy = patient
     stage.rounds(rival, mine, count=3)
     assert system.job(terms).state == FINAL
@@ -400,7 +451,7 @@ def test_a_dead_keepers_work_is_done_by_another(stage, system):
     (attempt,) = stage.running(first._context, terms)
     system.claim(attempt)
     system.chain.travel(WINDOW)
-    other = stage.keeper(system.keepers[1], Policy(patience=30, stagger=10))
+    other = stage.keeper(system.keepers[1], Policy(patience=30, stagger_blocks=5))
     stage.rounds(other, count=2)
     assert system.job(terms).state == CLAIMED
     system.chain.travel(41)
