@@ -44,7 +44,8 @@ _GONE = 90.0
 # Beyond `for` and the threshold: scrapes, evaluations, a slow machine.
 _LATE = 60.0
 _WARM_SECONDS = 75.0
-# Every move of this market has less than a minute: the alert is right, and always there.
+# Every move of this market has less than the minute that the alert asks for at least: it is right,
+# and always there.
 _SHORT_DEADLINES = "HeadraceDeadlineNear"
 _SELECTOR = re.compile(r"\b(?:headrace_[a-z_]+|up|process_[a-z_]+)(?:\{[^}]*\})?")
 

@@ -11,7 +11,9 @@ import click
 import pytest
 import yaml
 
+from headrace.chain.fees import Fees
 from headrace.cli.app import cli
+from headrace.daemon.kinds import kind_of
 from headrace.ops.metrics import Metrics
 from headrace.ops.watchdog import EXIT_CODE
 from headrace.settings import Settings
@@ -24,7 +26,7 @@ FROM_OTHERS = {"up", "process_resident_memory_bytes"}
 _WORDS = {
     *("by", "without", "and", "or", "unless", "on", "ignoring", "group_left", "bool", "offset"),
     *("sum", "min", "max", "avg", "count", "rate", "increase", "time", "histogram_quantile"),
-    *("absent", "max_over_time"),
+    *("absent", "max_over_time", "clamp_min"),
 }
 
 
@@ -73,6 +75,15 @@ def test_every_alert_is_about_metrics_that_exist_and_has_a_section(rule: dict):
     anchor = rule["annotations"]["runbook"].removeprefix("docs/runbook.md#")
     assert anchor == rule["alert"].lower()
     assert f"## {rule['alert']}\n" in RUNBOOK
+
+
+def test_the_alert_before_a_deadline_leaves_time_for_two_rises_of_the_fee():
+    (rule,) = (rule for rule in rules() if rule["alert"] == "HeadraceDeadlineNear")
+    (blocks,) = re.findall(r"(\d+) \* headrace_block_seconds", rule["expr"])
+    stuck_blocks = Fees.unattended(1, kind_of, reserve=0, daily_budget=1).stuck_blocks
+    assert int(blocks) == 2 * stuck_blocks == 12
+    panels = [panel for panel in expressions() if f"clamp_min({blocks} * headrace_block_" in panel]
+    assert len(panels) == 1
 
 
 def test_every_section_of_an_alert_has_one():
