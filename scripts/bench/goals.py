@@ -41,6 +41,8 @@ GOALS: Mapping[str, Goal] = MappingProxyType(
         "catch_up_1m_s": at_most(60),
         "restart_s": at_most(2),
         "restart_200k_s": at_most(2),
+        # A whole process until it is ready, its keyfile with a real passphrase.
+        "daemon_restart_s": at_most(2),
         # A hundred times as much that is over.
         "restart_growth": at_most(1.5),
         "restart_rss_growth": at_most(1.1),

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from headrace.chain.db import ChainDb
@@ -177,7 +178,7 @@ def measure() -> dict[str, float]:
         db.close()
         if count != EVENTS:
             raise AssertionError(f"{count} events were read, {EVENTS} were logged")
-        again = min(restart(source, folder / "chain.db") for _ in range(3))
+        again = median(restart(source, folder / "chain.db") for _ in range(3))
         db = source.db(folder)
         latencies = sorted(head_to_commit(source, db))
         db.close()
