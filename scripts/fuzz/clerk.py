@@ -29,6 +29,7 @@ from headrace.daemon.actions import Action, Performer
 from headrace.daemon.loop import Stop
 from headrace.errors import HeadraceError
 from headrace.keeper.rank import turn_at
+from headrace.keeper.roster import Roster
 from tests.task_list import TaskList
 
 _DONE = {"TaskList.perform": frozenset({"tasks: not open"})}
@@ -37,9 +38,9 @@ _DONE = {"TaskList.perform": frozenset({"tasks: not open"})}
 @dataclass(frozen=True, slots=True)
 class Config:
     """
-    Tasks are looked for from block `start` on. `keepers` are the addresses that take turns,
-    `stagger_seconds` apart. `dies` kills the process at its first sending, "before" or "after" the
-    node has heard of it.
+    Tasks are looked for from block `start` on. `keepers` are others that one is told of to take
+    turns with, `stagger_seconds` apart; who has performed a task is known from the chain. `dies`
+    kills the process at its first sending, "before" or "after" the node has heard of it.
     """
 
     url: str
@@ -137,12 +138,17 @@ class Clerk:
             "toBlock": hex(head.number),
         }
         open_since: dict[int, int] = {}
+        # Anew each time: what a reorganisation took back was seen by nobody.
+        roster = Roster(self.sender.address, self._config.keepers)
         for entry in self._rpc.call("eth_getLogs", wanted):
             topic, task = (to_bytes(value, 32) for value in entry["topics"][:2])
             if topic == self._posted:
                 open_since[int.from_bytes(task)] = to_int(entry["blockTimestamp"])
             elif topic == self._performed:
                 open_since.pop(int.from_bytes(task), None)
+                who = "0x" + to_bytes(entry["topics"][2], 32)[-20:].hex()
+                roster.saw(who, to_int(entry["blockTimestamp"]))
+        keepers = roster.keepers(head.timestamp)
         return [
             Action(
                 f"perform:{task}",
@@ -152,7 +158,7 @@ class Clerk:
                 not_before=turn_at(
                     task.to_bytes(32),
                     self.sender.address,
-                    self._config.keepers,
+                    keepers,
                     since,
                     self._config.stagger_seconds,
                 ),
