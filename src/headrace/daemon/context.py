@@ -179,6 +179,8 @@ class Context:
         self.observer.settled(changed, self.outbox)
         is_first = True
         while True:
+            # Far behind, this takes longer than a lease lasts.
+            self.outbox.hold()
             step = self.follower.step()
             self.observer.stepped(step, self.follower.final, self.follower.counters, self.rpc.host)
             jobs, claims = self.books.follow(step, self.follower.final, is_first=is_first)

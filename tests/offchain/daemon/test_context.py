@@ -117,3 +117,16 @@ def test_what_became_of_a_rounds_moves_is_told_before_the_error(stage, monkeypat
     context.stop.set()
     context.perform([odd], view, after=told.append)
     assert told[1:] == [Performed()]
+
+
+def test_the_lease_is_held_at_every_step_of_a_long_look(stage, monkeypatch):
+    stage.system.chain.mine(300)
+    context = stage.open(stage.system.keepers[3])
+    steps, held = [], []
+    step, hold = context.follower.step, context.outbox.hold
+    monkeypatch.setattr(context.follower, "step", lambda: steps.append(len(held)) or step())
+    monkeypatch.setattr(type(context.outbox), "hold", lambda self: held.append(1) or hold())
+    context.look()
+    assert len(steps) > 3
+    # At the start of the look once, and before each step.
+    assert steps == [number + 2 for number in range(len(steps))]
