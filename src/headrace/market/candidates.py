@@ -179,11 +179,10 @@ class Candidates:
             return "stake"
         return Offer(price, total, slot, tip, lock, funds, stake)
 
-    def had(self, case: Case, match: Match) -> Offer:
-        """What `offer` said of a match."""
+    def had(self, case: Case, row: int, match: Match) -> Offer:
+        """What `offer` said of a match; `row` is that of its ask in the columns."""
         ask = match.ask.ask
         index = case.offers
-        row = self._row_of[match.ask.ask_hash]
         stake, funds = self._amounts(case, ask, match.total, match.lock)
         price = money.price_of(ask, case.terms.units)
         return Offer(price, match.total, index.slot_of(row), match.tip, match.lock, funds, stake)

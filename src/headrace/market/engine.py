@@ -257,8 +257,6 @@ def propose(
     candidates = Candidates(book, snapshot, barred)
     engine = Engine(candidates, choice)
     engine.run()
-    served = engine.served
-    return Plan(
-        matches=served.in_order(),
-        report=report(candidates, len(book), set(served.places), choice.reports),
-    )
+    matches = engine.served.matches
+    matches.sort()
+    return Plan(matches=matches, report=report(candidates, matches.places, choice.reports))

@@ -21,6 +21,8 @@ from headrace.terms.money import BPS, price_of
 # counts as one.
 _TRIES = 4
 _LOOKED_THROUGH = 256
+# The number of the match of a job that has none.
+_NONE = -1
 
 
 def move_up(
@@ -30,12 +32,14 @@ def move_up(
     Offer the room of the nodes `freed` to the jobs at `places`, which have one member each. Nobody
     moves for a saving of less than `band_bps` basis points of the lower price.
     """
-    number_of = {place: number for number, place in enumerate(served.places)}
+    number_of = array("i", [_NONE]) * len(have.job_ids)
     jobs = _by_program(have, places)
     locks = np.array([pool.lock_per_price if pool else 0 for pool in have.pool_of])
     units, pays = np.array(have.units), np.array(have.limits)
-    for place, number in number_of.items():
-        pays[place] = price_of(served.matches[number].ask.ask, have.units[place])
+    for number, place in enumerate(served.matches.places):
+        number_of[place] = number
+        ask = have.columns.asks[served.matches.rows[number]].ask
+        pays[place] = price_of(ask, have.units[place])
     tries = _TRIES * len(places)
     waiting = deque(freed)
     while waiting and tries > 0:
@@ -55,7 +59,7 @@ def move_up(
                     continue
                 tries -= 1
                 case = have.case(place)
-                if place in number_of:
+                if number_of[place] != _NONE:
                     node = served.move(number_of[place], case, slot)
                     if node is None:
                         continue
@@ -70,7 +74,7 @@ def move_up(
 
 
 def _by_program(have: Candidates, places: "array[int]") -> dict[ProgramIndex, Integers]:
-    found: dict[ProgramIndex, list[int]] = {}
+    found: dict[ProgramIndex, array[int]] = {}
     for place in places:
-        found.setdefault(have.pool_at(place).index, []).append(place)
+        found.setdefault(have.pool_at(place).index, array("i")).append(place)
     return {index: np.array(jobs) for index, jobs in found.items()}

@@ -1,6 +1,6 @@
 """What a plan is: the pairs to match, and an account of every job that gets none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ class Report:
 class Plan:
     """What to match now, the longest waiting first, and why not more."""
 
-    matches: tuple[Match, ...]
+    matches: Sequence[Match]
     report: Report
 
     @property

@@ -1,7 +1,10 @@
 """Why jobs get nothing: every filter says how many offers it has dropped; none is silent."""
 
+from array import array
 from collections import Counter
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from headrace.errors import Rejected
 from headrace.market.book import OpenJob
@@ -41,11 +44,13 @@ def gate(job: OpenJob, snapshot: Snapshot) -> str:
     return ""
 
 
-def report(candidates: "Candidates", jobs: int, served: set[int], most: int) -> Report:
+def report(candidates: "Candidates", served: "array[int]", most: int) -> Report:
     """The account of all jobs whose place is not among `served`; of `most` of them one by one."""
-    unmatched = [place for place in range(jobs) if place not in served]
+    is_unmatched = np.ones(len(candidates.job_ids), dtype=np.bool_)
+    is_unmatched[np.asarray(served)] = False
+    unmatched = np.flatnonzero(is_unmatched).tolist()
     return Report(
-        jobs=jobs,
+        jobs=len(candidates.job_ids),
         unmatched=len(unmatched),
         barred=Counter(candidates.gates.values()),
         shortfalls=tuple(_shortfall(candidates, place) for place in unmatched[:most]),
