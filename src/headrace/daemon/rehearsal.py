@@ -11,9 +11,10 @@ from pathlib import Path
 
 from headrace.chain.accounts import Key
 from headrace.chain.contract import Contract
+from headrace.chain.rpc import Throttled
 from headrace.chain.sender import Sender
-from headrace.daemon.actions import DONE, Action, Performed, Performer, by_urgency
-from headrace.errors import Rejected
+from headrace.daemon.actions import DONE, OF_ONE_CALL, Action, Performed, Performer, by_urgency
+from headrace.errors import HeadraceError, Rejected, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -51,28 +52,38 @@ class Rehearsal(Performer):
     ) -> Performed:
         """
         As `Performer.perform`, but nothing is sent and `before` is not called: `held` are the keys
-        of what would have been sent. An error ends it, and `after` comes only without one.
+        of what would have been sent. Errors as there.
         """
         would: list[str] = []
         done: list[str] = []
         refused: dict[str, str] = {}
-        for action in by_urgency(actions):
-            if not action.is_good(now):
-                continue
-            call = self._contracts[action.contract].call(action.function, *action.args)
-            try:
-                self._sender.simulate(call)
-            except Rejected as error:
-                if error.reason in DONE.get(action.what, frozenset()):
-                    done.append(action.key)
+        failure: HeadraceError | None = None
+        try:
+            for action in by_urgency(actions):
+                if not action.is_good(now):
+                    continue
+                call = self._contracts[action.contract].call(action.function, *action.args)
+                try:
+                    self._sender.simulate(call)
+                except Rejected as error:
+                    if error.reason in DONE.get(action.what, frozenset()):
+                        done.append(action.key)
+                    else:
+                        refused[action.key] = error.reason
+                        self._say(action, "would be refused", error.reason)
+                except (Unreachable, Throttled):
+                    raise
+                except OF_ONE_CALL as error:
+                    failure = failure or error
+                    self._say(action, "no proper answer", str(error))
                 else:
-                    refused[action.key] = error.reason
-                    self._say(action, "would be refused", error.reason)
-            else:
-                would.append(action.key)
-                self._say(action, "would send", "")
-        performed = Performed(done=tuple(done), refused=refused, held=tuple(would))
-        after(performed)
+                    would.append(action.key)
+                    self._say(action, "would send", "")
+        finally:
+            performed = Performed(done=tuple(done), refused=refused, held=tuple(would))
+            after(performed)
+        if failure is not None:
+            raise failure
         return performed
 
     def _say(self, action: Action, outcome: str, why: str) -> None:

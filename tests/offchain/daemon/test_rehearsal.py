@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from headrace.chain.abi import Call
 from headrace.chain.accounts import Key
+from headrace.chain.rpc import NodeError
+from headrace.daemon.actions import Action
 from headrace.daemon.context import Context
 from headrace.daemon.loop import Stop
 from headrace.daemon.opening import open_context
-from headrace.errors import UsageError
+from headrace.errors import Unreachable, UsageError
 from headrace.keeper.run import Keeper
 from tests.offchain.keeper.stage import EAGER, Stage
 from tests.system import MATCHED, OPEN, UNIT, System
@@ -65,8 +68,6 @@ def test_what_would_be_refused_is_said(
 ):
     caplog.set_level(logging.INFO)
     context = rehearse(stage)
-    from headrace.daemon.actions import Action
-
     action = Action(
         "sweep:x", "ProviderRegistry", "sweep", (system.keepers[3].address,), ground=(1,)
     )
@@ -79,6 +80,23 @@ def test_what_would_be_refused_is_said(
     else:
         assert performed.held == again.held == ("sweep:x",)
         assert said(caplog) == [("would send", "ProviderRegistry.sweep")]
+
+
+@pytest.mark.parametrize(("error", "others"), [(NodeError(1, "odd"), 1), (Unreachable("no"), 0)])
+def test_what_has_no_proper_answer_hides_nothing_else(stage: Stage, monkeypatch, error, others):
+    context = rehearse(stage)
+    people = [stage.system.keepers[n].address for n in (2, 3)]
+    moves = [Action(f"drip:{who}", "Token", "drip", (1,)) for who in people]
+    simulate, told = context.sender.simulate, []
+
+    def odd_at_first(call: Call) -> object:
+        monkeypatch.setattr(context.sender, "simulate", simulate)
+        raise error
+
+    monkeypatch.setattr(context.sender, "simulate", odd_at_first)
+    with pytest.raises(type(error)):
+        context.perform(moves, context.look(), after=told.append)
+    assert [len(performed.held) for performed in told] == [others]
 
 
 def test_it_runs_beside_the_keeper_that_it_rehearses(stage: Stage, system: System):
