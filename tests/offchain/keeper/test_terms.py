@@ -60,6 +60,9 @@ def test_a_service_matches_for_what_its_settings_say(system: System, tmp_path: P
     for least, matches in (("0.020001", 0), ("0.02", 1)):
         context.settings = context.settings.model_copy(update={"min_tip": least, "rivals": RIVAL})
         tick = run.make(context)
+        tick()
+        # The rival may be first in the job's row, and lets its turn go by.
+        system.chain.travel(300)
         for _ in range(3):
             tick()
             stage.mine()
