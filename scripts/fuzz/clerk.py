@@ -121,8 +121,9 @@ class Clerk:
 
     def tick(self) -> None:
         """Look after what is under way; at a new block, perform what is open and our turn."""
-        self.sender.settle()
+        # In this order what is under way was looked after at `head` too, once it was seen.
         head = self._rpc.head()
+        self.sender.settle()
         if head.hash == self._seen:
             return
         self._performer.perform(self._due(head), head.timestamp)

@@ -28,11 +28,11 @@ from tests.misbehaving_rpc import Proxy
 from tests.task_list import Office
 
 SCENE = 40
-# Deeper reorganisations cost anvil the state of old blocks: a scene has fewer rounds.
-DEEP_SCENE = 20
+# Kinds of which each of a few scenes differs from the next have shorter ones.
+SHORT_SCENE = 20
 # What is played, and which share of the rounds: one clerk without reorganisations, with some of one
-# or two blocks, with some of up to 64; three clerks on a calm chain, with mishaps but
-# reorganisations, with these too; three that have to learn of each other.
+# or two blocks, with some of up to 64; three clerks on a calm chain, with one mishap after another,
+# with all at once and reorganisations; three that have to learn of each other.
 SHARES = {
     "calm": 0.15,
     "wild": 0.15,
@@ -55,7 +55,7 @@ class Stage:
         self.dice = random.Random(seed)  # noqa: S311 - luck that can be repeated
         self.anvil = Anvil("--no-mining", "--chain-id", str(CHAIN_ID))
         self.anvil.rpc("anvil_setBlockTimestampInterval", 1)
-        self.scenes = 0
+        self.scenes = self.rough_scenes = 0
 
     @contextmanager
     def scene(self, clerks: int, *, behind: int = 0, is_told: bool = True) -> Iterator[Scene]:
@@ -143,12 +143,16 @@ class Stage:
 
     def rivals(self, rounds: int, kind: str) -> tuple[Counter[str], int]:
         """
-        Three clerks, one of them killed midway; counts, and the worst delay. In a "rough" scene one
-        clerk's node is behind, clerks stand still, the pool forgets and fees leap; in a "torn" one
-        blocks vanish too.
+        Three clerks, one of them killed midway; counts, and the worst delay. In a "rough" scene
+        either one clerk's node is behind, or clerks stand still, the pool forgets and fees leap,
+        one after the other: what slows a clerk down costs less than a stagger, as long as which
+        keepers see in time what others do. In a "torn" one all of it comes at once, and blocks
+        vanish too.
         """
-        is_rough = kind in ("rough", "torn")
-        behind = self.dice.choice([1, 2]) if is_rough else 0
+        self.rough_scenes += kind == "rough"
+        is_lagging = kind == "torn" or (kind == "rough" and self.rough_scenes % 2 == 0)
+        has_mishaps = kind == "torn" or (kind == "rough" and not is_lagging)
+        behind = self.dice.choice(range(1, STAGGER)) if is_lagging else 0
         with self.scene(3, behind=behind, is_told=kind != "newcomers") as scene:
             scene.mine(is_patient=True)
             victim = self.dice.choice(scene.workers)
@@ -163,7 +167,7 @@ class Stage:
                 if number == rounds // 2:
                     scene.kill_for_good(victim)
                 scene.attend()
-                if is_rough:
+                if has_mishaps and (kind == "torn" or scene.is_at_peace):
                     self._maybe(mishaps)
                 scene.mine(is_patient=True)
             scene.calm_down()
@@ -188,7 +192,7 @@ def run(
         try:
             for name, left in _parts(rounds):
                 while left > 0:
-                    part = min(left, DEEP_SCENE if name == "deep" else SCENE)
+                    part = min(left, SHORT_SCENE if name in ("deep", "rough") else SCENE)
                     left -= part
                     if name in worst:
                         counts, delay = stage.rivals(part, name)

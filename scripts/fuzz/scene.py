@@ -282,8 +282,7 @@ class Scene:
 
     def stand_still(self) -> None:
         """A clerk's machine stands still for a block or two, which the others deal with."""
-        # One whose node is behind is slow enough: turns are hidden from each other by a stagger.
-        worker = self.dice.choice([w for w in self.workers if w.is_alive and not w.behind])
+        worker = self.dice.choice([worker for worker in self.workers if worker.is_alive])
         blocks = self.dice.choice([1, 2])
         self._note("stops", blocks)
         with worker.stopped():
@@ -291,6 +290,13 @@ class Scene:
                 self.attend(but=worker)
                 self._lag(self.height() + 1)
                 self.anvil.rpc("evm_mine")
+
+    @property
+    def is_at_peace(self) -> bool:
+        """Whether all that a mishap has slowed down is over and done with."""
+        return not any(
+            self.height() <= mishap.block + mishap.cost + STAGGER for mishap in self.mishaps[-1:]
+        )
 
     def _note(self, what: str, cost: int) -> None:
         self.counts[what] += 1
