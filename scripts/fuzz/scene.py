@@ -359,7 +359,7 @@ class Scene:
         found = []
         for task, done in self.done_at().items():
             posted = self.posted[task]
-            place = responsible(task, posted, row, ended, STAGGER)
+            place = responsible(task, posted, row, ended, STAGGER, self.mishaps)
             who = sorted(self.workers, key=lambda w: rank(task.to_bytes(32), w.address, row))[place]
             most = allowed(posted, done, place, STAGGER, self.mishaps) + who.behind
             found.append((done - posted - 1, most))
