@@ -21,8 +21,7 @@ from headrace.keeper.weights import Ageing
 from headrace.market.book import Book, LiveAsk
 from headrace.market.engine import propose
 from headrace.market.snapshot import Snapshot
-from headrace.terms.compact import terms_of
-from scripts.bench.random_market import Size, market
+from scripts.bench.random_market import Size, drawn
 
 SEED = 20_261_124
 _HALF_LIFE = 30 * 86_400
@@ -81,24 +80,18 @@ def words(asks: Iterable[LiveAsk], snapshot: Snapshot) -> dict[Key, Any]:
 def main() -> None:
     """Print the memory after each step as JSON."""
     steps = {"loaded": resident_mb()}
-    drawn, snapshot = market(LARGE, SEED)
+    asks, snapshot, posted = drawn(LARGE, SEED)
     jobs = JobBook(keeps_ended=False)
-    asks = list(drawn.asks())
-    for number, job_id in enumerate(drawn.job_ids()):
-        packed = drawn.posted(job_id)
-        if packed is not None:
-            jobs.jobs[job_id] = Job(id=job_id, terms=terms_of(packed), posted_in=number)
-            jobs.live.add(job_id)
-        drawn.drop_job(job_id)
-    del drawn
+    for number, (job_id, terms) in enumerate(posted):
+        jobs.jobs[job_id] = Job(id=job_id, terms=terms, posted_in=number)
+        jobs.live.add(job_id)
     steps["followed"] = resident_mb()
     known = words(asks, snapshot)
     # They are named once more by the marks of the blocks, the questions, and the second reading.
     named = [list(known), set(known), list(known)]
     steps["known"] = resident_mb()
-    book = Book(asks=asks)
-    for job_id, packed in jobs.jobs.untried():
-        book.add_posted(job_id, packed)
+    table = jobs.jobs
+    book = Book(asks=asks, shapes=table.shapes, posted=dict(table.untried()))
     plan = propose(book, snapshot)
     steps["planned"] = resident_mb()
     steps["rss_mb"] = most_resident_mb()

@@ -6,13 +6,13 @@ jobs open, each of another size. Nothing here is drawn from the clock.
 """
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from eth_utils.crypto import keccak
 
-from headrace.market.book import Book, LiveAsk
+from headrace.market.book import Book, LiveAsk, OpenJob
 from headrace.market.snapshot import NodeState, ProviderState, Snapshot, VerifierState
-from headrace.terms.compact import compact
 from headrace.terms.exact import ExactBounds, ExactModel, exact_quote
 from headrace.terms.money import FAULT_PROOF_LOCK, CheckPrice, Policy
 from headrace.terms.requirement import ACTIVE, ProviderRecord
@@ -67,11 +67,20 @@ def quote(terms: Terms, price: int) -> CheckPrice | None:
 
 
 def market(size: Size, seed: int) -> tuple[Book, Snapshot]:
-    """A book and the snapshot to it. Every provider has money enough for all of its places."""
+    """A book and the snapshot to it."""
+    asks, snapshot, jobs = drawn(size, seed)
+    return Book((OpenJob(job_id=job_id, terms=terms) for job_id, terms in jobs), asks), snapshot
+
+
+def drawn(size: Size, seed: int) -> tuple[list[LiveAsk], Snapshot, Iterator[tuple[bytes, Terms]]]:
+    """
+    The asks, the snapshot, and the jobs by id, which are posted and drawn one by one. Every
+    provider has money enough for all of its places.
+    """
     draw = random.Random(seed)  # noqa: S311 - a market, no secret
     programs = [keccak(text=f"program {number}") for number in range(size.programs)]
     weights = [1 / (1 + number) for number in range(size.programs)]
-    book = Book()
+    asks = []
     providers = {}
     free = {}
     for number in range(size.asks):
@@ -104,14 +113,15 @@ def market(size: Size, seed: int) -> tuple[Book, Snapshot]:
         )
         free[provider] = 10**15
         listed = tuple(sorted(set(draw.choices(programs, weights, k=draw.randint(1, size.listed)))))
-        book.add_ask(_ask(provider, node, listed, draw))
+        asks.append(_ask(provider, node, listed, draw))
     profiles = [
         (_address(0x2000_0000 + number), draw.choices(programs, weights)[0], _requirement(draw))
         for number in range(-(-size.jobs // size.open_jobs))
     ]
-    for number in range(size.jobs):
-        terms = _terms(*draw.choice(profiles), draw, number)
-        book.add_posted(keccak(number.to_bytes(32)), compact(terms))
+    jobs = (
+        (keccak(number.to_bytes(32)), _terms(*draw.choice(profiles), draw, number))
+        for number in range(size.jobs)
+    )
     snapshot = Snapshot(
         now=NOW,
         keeper=KEEPER,
@@ -130,7 +140,7 @@ def market(size: Size, seed: int) -> tuple[Book, Snapshot]:
         attempt_max=86_400,
         delay_max=86_400,
     )
-    return book, snapshot
+    return asks, snapshot, jobs
 
 
 def _ask(provider: str, node: Node, listed: tuple[bytes, ...], draw: random.Random) -> LiveAsk:

@@ -1,100 +1,89 @@
 """Jobs by id, most of them as bytes.
 
 Nearly all jobs that a keeper of a large market knows of are posted and untried. Each of those is
-kept as its terms' 256 bytes and the number of its block, a third of what it takes as an object, and
-made into a `Job` when somebody asks for it.
+kept as a row of `terms.compact` and the number of its block, a tenth of what it takes as an object,
+and made into a `Job` when somebody asks for it.
 """
 
-from collections.abc import Callable, Iterator, MutableMapping
-from typing import Generic, TypeVar
+from collections.abc import Iterator, MutableMapping
 
 from headrace.chain.job import Job
-from headrace.terms.compact import SIZE, compact, terms_of
+from headrace.terms.compact import SIZE, Shapes
 
-Item = TypeVar("Item")
+# With them behind it a row is as large as an object of 128 bytes can be; no chain has more blocks.
+_BLOCK_BYTES = 5
+_BLOCKS = 1 << 8 * _BLOCK_BYTES
+# Shapes more than rows, beside a quarter of the rows, that may be there for nothing.
+_SPARE_SHAPES = 1_024
 
 
-class CompactTable(MutableMapping[bytes, Item], Generic[Item]):
+class JobTable(MutableMapping[bytes, Job]):
     """
-    A mapping by 32-byte ids. `pack` gives the bytes of an item that has nothing else to it, None
-    for any other; `unpack` gives the item back.
+    Jobs by id; those that were posted and that nobody has tried are kept as bytes. `shapes` is what
+    these mean something to; it is another one now and then.
     """
 
-    __slots__ = ("_items", "_pack", "_rows", "_unpack")
-
-    def __init__(
-        self,
-        pack: Callable[[Item], bytes | None],
-        unpack: Callable[[bytes, bytes], Item],
-    ) -> None:
-        """An empty one."""
-        self._pack = pack
-        self._unpack = unpack
-        self._rows: dict[bytes, bytes] = {}
-        self._items: dict[bytes, Item] = {}
-
-    def __getitem__(self, key: bytes) -> Item:
-        row = self._rows.get(key)
-        return self._items[key] if row is None else self._unpack(key, row)
-
-    def __setitem__(self, key: bytes, item: Item) -> None:
-        row = self._pack(item)
-        if row is None:
-            self._rows.pop(key, None)
-            self._items[key] = item
-        else:
-            self._items.pop(key, None)
-            self._rows[key] = row
-
-    def __delitem__(self, key: bytes) -> None:
-        if self._rows.pop(key, None) is None:
-            del self._items[key]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._rows or key in self._items
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._rows
-        yield from self._items
-
-    def __len__(self) -> int:
-        return len(self._rows) + len(self._items)
-
-    def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """Those that are kept as bytes: the ids and the bytes themselves."""
-        return iter(self._rows.items())
-
-    def whole(self) -> Iterator[Item]:
-        """All others."""
-        return iter(self._items.values())
-
-
-class JobTable(CompactTable[Job]):
-    """Jobs by id; those that were posted and that nobody has tried are kept as bytes."""
-
-    __slots__ = ()
+    __slots__ = ("_jobs", "_rows", "shapes")
 
     def __init__(self) -> None:
         """An empty one."""
-        super().__init__(_packed, _unpacked)
+        self.shapes = Shapes()
+        self._rows: dict[bytes, bytes] = {}
+        self._jobs: dict[bytes, Job] = {}
+
+    def __getitem__(self, key: bytes) -> Job:
+        row = self._rows.get(key)
+        if row is None:
+            return self._jobs[key]
+        block = int.from_bytes(row[SIZE:])
+        return Job(id=key, terms=self.shapes.terms_of(row), posted_in=block)
+
+    def __setitem__(self, key: bytes, job: Job) -> None:
+        if _is_untried(job) and key == job.id:
+            self._jobs.pop(key, None)
+            self._rows[key] = self.shapes.pack(job.terms) + job.posted_in.to_bytes(_BLOCK_BYTES)
+            if len(self.shapes) > len(self._rows) * 5 // 4 + _SPARE_SHAPES:
+                self._shed_shapes()
+        else:
+            self._rows.pop(key, None)
+            self._jobs[key] = job
+
+    def __delitem__(self, key: bytes) -> None:
+        if self._rows.pop(key, None) is None:
+            del self._jobs[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows or key in self._jobs
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._rows
+        yield from self._jobs
+
+    def __len__(self) -> int:
+        return len(self._rows) + len(self._jobs)
 
     def untried(self) -> Iterator[tuple[bytes, bytes]]:
         """
-        The jobs that were posted and that nobody has tried, by id: their terms as `terms.compact`
-        has them, with more bytes behind.
+        The jobs that were posted and that nobody has tried, by id: their terms as `shapes.pack` has
+        them, with more bytes behind.
         """
-        return self.rows()
+        return iter(self._rows.items())
 
     def tried(self) -> Iterator[Job]:
         """The other jobs."""
-        return self.whole()
+        return iter(self._jobs.values())
+
+    def _shed_shapes(self) -> None:
+        """
+        Let go of the shapes of jobs that aren't there any more. Whoever has the old ones and rows
+        of theirs can still read them.
+        """
+        shapes = Shapes()
+        for key, row in self._rows.items():
+            self._rows[key] = shapes.pack_again(row, self.shapes)
+        self.shapes = shapes
 
 
-def _packed(job: Job) -> bytes | None:
-    if job != Job(id=job.id, terms=job.terms, posted_in=job.posted_in):
-        return None
-    return compact(job.terms) + job.posted_in.to_bytes(8)
-
-
-def _unpacked(job_id: bytes, row: bytes) -> Job:
-    return Job(id=job_id, terms=terms_of(row), posted_in=int.from_bytes(row[SIZE:]))
+def _is_untried(job: Job) -> bool:
+    fresh = Job(id=job.id, terms=job.terms, posted_in=job.posted_in)
+    return job.posted_in < _BLOCKS and job == fresh

@@ -131,9 +131,10 @@ class Reader:
         self,
         view: View,
         sure: Iterable[tuple[Job, Slot]],
-        posted: Mapping[bytes, bytes],
+        posted: dict[bytes, bytes],
     ) -> tuple[Book, dict[bytes, tuple[bytes, ...]]]:
-        book = Book(asks=self._offers.asks)
+        shapes = self._context.jobs.jobs.shapes
+        book = Book(asks=self._offers.asks, shapes=shapes, posted=posted)
         batches: dict[bytes, tuple[bytes, ...]] = {}
         known = self._on_record()
         for bid in self._offers.bids:
@@ -148,8 +149,6 @@ class Reader:
                 book.add_job(replace(bid, inputs=left))
                 batches[bid.job_id] = bid.inputs
         book.prune(view.now)
-        for job_id, packed in posted.items():
-            book.add_posted(job_id, packed)
         for job, slot in sure:
             if job.state == JobState.OPEN and view.now <= job.terms.final_deadline:
                 book.add_job(

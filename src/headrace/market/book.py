@@ -2,15 +2,13 @@
 
 It holds what a keeper has heard of, and takes nobody's word for more than that: what is true on
 chain comes in with the snapshot of `market.matching`. Most of a large book are jobs that nobody has
-tried yet; those are kept as the bytes of their terms.
+tried yet; those are kept as rows of `terms.compact`.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from eth_utils.address import to_checksum_address
-
-from headrace.terms.compact import compact, terms_of, valid_from_of
+from headrace.terms.compact import Shapes, shape_of, valid_from_of
 from headrace.terms.money import held_for
 from headrace.terms.unmet import NOT_ON_RECORD, OPEN
 from headrace.terms.words import Ask, Exclusion, Terms, programs_proof, programs_root
@@ -78,10 +76,20 @@ class Book:
     events may come twice. Iteration is in the order of ids, so equal books give equal plans.
     """
 
-    def __init__(self, jobs: Iterable[OpenJob] = (), asks: Iterable[LiveAsk] = ()) -> None:
-        """Start with some."""
-        # Posted and untried, as bytes; whatever else is open, as it is.
-        self._posted: dict[bytes, bytes] = {}
+    def __init__(
+        self,
+        jobs: Iterable[OpenJob] = (),
+        asks: Iterable[LiveAsk] = (),
+        shapes: Shapes | None = None,
+        posted: dict[bytes, bytes] | None = None,
+    ) -> None:
+        """
+        Start with some. `posted` are jobs on record that nobody has tried, as `add_posted` takes
+        them; the dict is the book's own from now on, not copied. `shapes` is what packed them.
+        """
+        self.shapes = Shapes() if shapes is None else shapes
+        # Posted and untried, as rows; whatever else is open, as it is.
+        self._posted: dict[bytes, bytes] = {} if posted is None else posted
         self._jobs: dict[bytes, OpenJob] = {}
         self._asks: dict[bytes, LiveAsk] = {}
         self._by_program: dict[bytes, dict[bytes, LiveAsk]] = {}
@@ -98,17 +106,17 @@ class Book:
         """Note that a job can be matched."""
         if job.state == OPEN and not (job.digest or job.excluded or job.declined_at):
             self._jobs.pop(job.job_id, None)
-            self.add_posted(job.job_id, compact(job.terms))
+            self.add_posted(job.job_id, self.shapes.pack(job.terms))
         else:
             self._posted.pop(job.job_id, None)
             self._jobs[job.job_id] = job
 
-    def add_posted(self, job_id: bytes, packed: bytes) -> None:
+    def add_posted(self, job_id: bytes, row: bytes) -> None:
         """
-        Note that a job that is on record and that nobody has tried can be matched; `packed` is what
-        `terms.compact` makes of its terms. Both are kept as they are, not copied.
+        Note that a job that is on record and that nobody has tried can be matched; `row` is what
+        the book's `shapes` made of its terms. Both are kept as they are, not copied.
         """
-        self._posted[job_id] = packed
+        self._posted[job_id] = row
 
     def drop_job(self, job_id: bytes) -> None:
         """Forget a job: it is matched, cancelled or over."""
@@ -117,13 +125,13 @@ class Book:
 
     def job(self, job_id: bytes) -> OpenJob | None:
         """The job with this id, if it is open as far as is known."""
-        packed = self._posted.get(job_id)
-        if packed is not None:
-            return OpenJob(job_id=job_id, terms=terms_of(packed))
+        row = self._posted.get(job_id)
+        if row is not None:
+            return OpenJob(job_id=job_id, terms=self.shapes.terms_of(row))
         return self._jobs.get(job_id)
 
     def posted(self, job_id: bytes) -> bytes | None:
-        """The terms, as `add_posted` has them, of a job that is on record and untried."""
+        """The row, as `add_posted` has it, of a job that is on record and untried."""
         return self._posted.get(job_id)
 
     def job_ids(self) -> list[bytes]:
@@ -134,8 +142,8 @@ class Book:
         return ids
 
     def _valid_from(self, job_id: bytes) -> int:
-        packed = self._posted.get(job_id)
-        return valid_from_of(packed) if packed else self._jobs[job_id].terms.valid_from
+        row = self._posted.get(job_id)
+        return valid_from_of(row) if row else self._jobs[job_id].terms.valid_from
 
     def jobs(self) -> Iterator[OpenJob]:
         """All of them, the longest waiting first."""
@@ -147,9 +155,8 @@ class Book:
     def parties(self) -> set[tuple[bytes, str]]:
         """The program and the requester of every job."""
         found = {(job.terms.program, job.terms.requester) for job in self._jobs.values()}
-        posted = {packed[96:128] + packed[:20] for packed in self._posted.values()}
-        addresses = {raw: to_checksum_address(raw) for raw in {pair[32:] for pair in posted}}
-        return found | {(pair[:32], addresses[pair[32:]]) for pair in posted}
+        shapes = map(self.shapes.shape, {shape_of(row) for row in self._posted.values()})
+        return found | {(shape.program, shape.requester) for shape in shapes}
 
     def add_ask(self, ask: LiveAsk) -> None:
         """Note an offer."""

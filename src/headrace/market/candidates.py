@@ -15,7 +15,7 @@ from headrace.market.pool import Pool
 from headrace.market.reasons import gate
 from headrace.market.snapshot import NO_VERIFIER, Snapshot, VerifierState
 from headrace.terms import money
-from headrace.terms.compact import glance, terms_of
+from headrace.terms.compact import glance
 from headrace.terms.words import Ask, Exclusion, Terms, verifier_terms
 
 # How many of a job's cheapest offers are looked at before all of them are.
@@ -78,14 +78,15 @@ class Candidates:
         for row, live in enumerate(self.columns.asks):
             self._rows_by.setdefault(live.ask.provider, []).append(row)
         self._pools: dict[object, Pool] = {}
-        self._posted_pools: dict[object, Pool] = {}
+        self._posted_pools: dict[tuple[int, tuple[int, int]], Pool] = {}
+        # Of each shape: the index of its program, how long its ramp is, and whether it is `own`.
+        self._shapes: dict[int, tuple[ProgramIndex, int, bool]] = {}
         self.pool_of: list[Pool | None] = [None] * len(self.job_ids)
         self.units = array("q", bytes(8 * len(self.job_ids)))
         self.limits = array("d", bytes(8 * len(self.job_ids)))
         self.gates: dict[int, str] = {}
         self.batches: set[int] = set()
         self.own: set[int] = set()
-        self._makers = {bytes.fromhex(maker[2:]) for maker in self._rows_by}
 
     # ---- what is to be known of a job
 
@@ -119,9 +120,9 @@ class Candidates:
     def case(self, place: int) -> Case:
         """What is to be known of a job, whatever the offer."""
         job_id = self.job_ids[place]
-        packed = self._book.posted(job_id)
-        if packed is not None:
-            terms = terms_of(packed)
+        row = self._book.posted(job_id)
+        if row is not None:
+            terms = self._book.shapes.terms_of(row)
             excluded: tuple[Exclusion, ...] = ()
             declined_at, held, members = 0, terms.price_cap, 1
         else:
@@ -228,11 +229,13 @@ class Candidates:
         """Find every job's pool. Returns each that has anything in it, with its jobs."""
         groups: dict[int, tuple[Pool, array[int]]] = {}
         for place, job_id in enumerate(self.job_ids):
-            packed = self._book.posted(job_id)
-            found = (
-                self._pool_for(place) if packed is None else self._pool_for_posted(place, packed)
-            )
-            if self._is_own(place, packed):
+            row = self._book.posted(job_id)
+            if row is None:
+                found = self._pool_for(place)
+                is_own = self.job(place).terms.requester in self._rows_by
+            else:
+                found, is_own = self._pool_for_posted(place, row)
+            if is_own:
                 self.own.add(place)
             if isinstance(found, str):
                 self.gates[place] = found
@@ -240,11 +243,6 @@ class Candidates:
                 self.pool_of[place] = found
                 groups.setdefault(id(found), (found, array("i")))[1].append(place)
         return groups.values()
-
-    def _is_own(self, place: int, packed: bytes | None) -> bool:
-        if packed is None:
-            return bytes.fromhex(self.job(place).terms.requester[2:]) in self._makers
-        return packed[:20] in self._makers
 
     def _pool_for(self, place: int) -> Pool | str:
         """The pool of a job, or what bars the job from all offers."""
@@ -259,24 +257,27 @@ class Candidates:
         self.limits[place] = _rounded_up(case.limit)
         return self.pool(case)
 
-    def _pool_for_posted(self, place: int, packed: bytes) -> Pool | str:
-        """The same, mostly without taking the terms apart."""
-        look = glance(packed)
-        now = self.snapshot.now
-        index = self._indices.get(look.program)
-        key = (look.fixed, index and index.steps_of(look.units, look.input_bytes))
+    def _pool_for_posted(self, place: int, row: bytes) -> tuple[Pool | str, bool]:
+        """The same, mostly without taking the terms apart; and whether the job is `own`."""
+        shape, units, input_bytes, valid_from, final_deadline, start, cap = glance(row)
+        known = self._shapes.get(shape)
+        if known is None:
+            fields = self._book.shapes.shape(shape)
+            is_own = fields.requester in self._rows_by
+            known = self._shapes[shape] = self.index(fields.program), fields.ramp_seconds, is_own
+        index, ramp_seconds, is_own = known
+        key = (shape, index.steps_of(units, input_bytes))
         found = self._posted_pools.get(key)
-        if found is None or not look.valid_from <= now <= look.final_deadline:
+        now = self.snapshot.now
+        if found is None or not valid_from <= now <= final_deadline:
             pool = self._pool_for(place)
             if isinstance(pool, Pool):
-                steps = pool.index.steps_of(look.units, look.input_bytes)
-                self._posted_pools[look.fixed, steps] = pool
-            return pool
-        self.units[place] = look.units
-        elapsed = min(now - look.valid_from, look.ramp_seconds)
-        rise = (look.price_cap - look.price_start) * elapsed // look.ramp_seconds
-        self.limits[place] = _rounded_up(look.price_start + rise)
-        return found
+                self._posted_pools[key] = pool
+            return pool, is_own
+        self.units[place] = units
+        elapsed = min(now - valid_from, ramp_seconds)
+        self.limits[place] = _rounded_up(start + (cap - start) * elapsed // ramp_seconds)
+        return found, is_own
 
     def fitting(self, case: Case) -> Iterator[Offer]:
         """The offers that the job can have now, from the cheapest on."""
