@@ -5,15 +5,12 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from headrace.chain.pace import block_seconds
 from headrace.chain.views import JobState, Outcome, Slot, Verdict
 from headrace.keeper.decide import VOID_GRACE, Policy, name, plan
 from headrace.keeper.rank import rank
 from headrace.keeper.state import Fee, Kept, agrees, claims_of, may_be_due
-from headrace.market.book import Book
 from headrace.terms.money import exclusion_after
 from headrace.terms.words import claim_digest, claim_id, record_hash
 from tests.offchain.keeper.states import (
@@ -26,7 +23,6 @@ from tests.offchain.keeper.states import (
     T0,
     UNIT,
     WINDOW,
-    Model,
     decide,
     make_job,
     make_record,
@@ -362,132 +358,3 @@ def test_a_job_counts_only_if_its_slot_says_the_same(state: JobState):
     assert not agrees(job, replace(slot, digest=5))
     assert not agrees(job, replace(slot, attempt=3))
     assert not agrees(job, replace(slot, state=JobState.FINAL))
-
-
-# ---- whatever the state
-
-
-@st.composite
-def models(draw: st.DrawFn) -> Model:
-    """Up to a dozen jobs in any state, at any time, with any verdicts, and a market."""
-    now = T0 + draw(st.integers(0, 9_000) | st.sampled_from([600, 601, 610, 611, 7_200, 7_201]))
-    jobs = {}
-    outcomes: dict[bytes, Outcome | None] = {}
-    for salt in range(draw(st.integers(0, 12))):
-        state = draw(st.sampled_from([*JobState][1:]))
-        changes: dict[str, Any] = {}
-        if state not in (JobState.OPEN, JobState.CANCELLED):
-            changes = {
-                "keeper": draw(st.sampled_from([KEEPER, OTHER_KEEPER])),
-                "settings": draw(st.sampled_from([0, ALWAYS])),
-                "attempt": draw(st.integers(1, 3)),
-            }
-        job = make_job(state, salt, **changes)
-        jobs[job.id] = job
-        outcomes[job.id] = draw(
-            st.sampled_from([None, FALLS, stands(now), stands(now - 1), stands(T0)])
-            | st.just(Outcome(Verdict.PENDING, 0, address(0), ()))
-        )
-    world = World(now=now)
-    for maker in MAKERS[: draw(st.integers(0, 3))]:
-        world.ask(maker, draw(st.integers(1, 12)) * UNIT)
-    kept = [Kept(provider=PROVIDER, amount=draw(st.integers(0, 3)), completions=3)]
-    return Model(jobs=jobs, now=now, outcomes=outcomes, kept=kept, world=world)
-
-
-@given(models(), st.sampled_from([EAGER, Policy()]))
-def test_every_move_is_legal_no_job_has_two_and_then_there_is_nothing_left(
-    model: Model, policy: Policy
-):
-    """The model refuses, by its own rules, any move on a job that is over or not due."""
-    terminal = {job.id for job in model.jobs.values() if job.state in TERMINAL}
-    actions = decide(model.state(), policy)
-    assert actions == decide(model.state(), policy)
-    touched: list[bytes] = []
-    for action in actions:
-        if action.function == "finalise_batch":
-            touched += [job_id for job_id, _ in action.args[1]]
-        elif action.function in ("match", "cancel"):
-            terms = action.args[0]
-            touched += [job.id for job in model.jobs.values() if job.terms == terms]
-        elif action.function not in ("sweep", "settle_demand"):
-            touched.append(action.args[0])
-    assert len(touched) == len(set(touched))
-    assert not terminal & set(touched)
-    # A job that opens again may be matched next; then every deed is done, or no place is left.
-    for _ in range(2):
-        actions = decide(model.state(), policy)
-        model.apply(actions)
-    assert decide(model.state(), policy) == []
-    assert len(model.done) == len(set(model.done))
-
-
-@given(models(), st.data())
-def test_after_a_crash_in_the_middle_of_its_moves_only_the_others_are_decided(
-    model: Model, data: st.DataObject
-):
-    actions = decide(model.state(), EAGER)
-    done = data.draw(st.integers(0, len(actions)))
-    model.apply(actions[:done])
-    again = {action.key for action in decide(model.state(), EAGER)}
-    # What was not sent is decided again, under the same key, unless the market moved on.
-    left = {a.key for a in actions[done:] if not a.function.startswith(("match", "finalise_batch"))}
-    assert left <= again
-    assert not set(model.done) & again
-
-
-@given(models())
-def test_nothing_is_due_that_is_not_due_now_and_every_move_has_a_name_of_its_own(model: Model):
-    planned = plan(model.state(), model.now, KEEPER, EAGER)
-    assert all(move.is_good(model.now) for move in planned.moves)
-    keys = [move.key for move in planned.moves]
-    assert len(keys) == len(set(keys))
-    assert not set(keys) & planned.withheld.keys()
-    matched = {bytes.fromhex(key.split(":")[1]) for key in keys if key.startswith("match")}
-    accounted = {found.job_id for found in planned.market.shortfalls}
-    assert matched | accounted == set(model.state().book.job_ids())
-    assert planned.market.unmatched == len(accounted)
-
-
-@given(models(), st.randoms(use_true_random=False))
-def test_a_plan_is_the_same_after_everything_is_heard_again_in_another_order(
-    model: Model, random: Any
-):
-    """What a rollback and a replay lead to: the same jobs and asks, folded in another order."""
-    before = plan(model.state(), model.now, KEEPER, EAGER)
-    jobs, asks = list(model.jobs.items()), list(model.world.book.asks())
-    random.shuffle(jobs)
-    random.shuffle(asks)
-    model.jobs = dict(jobs)
-    model.world.book = Book(asks=asks)
-    after = plan(model.state(), model.now, KEEPER, EAGER)
-    assert by_key(after.moves) == by_key(before.moves)
-    assert (after.withheld, after.market) == (before.withheld, before.market)
-
-
-def by_key(found: Any) -> dict[str, Any]:
-    """Moves by key; of batches only which claims they are for, in whatever order."""
-    return {move.key: move for move in found if move.function != "finalise_batch"} | {
-        str(sorted(items)): move.args[0]
-        for move in found
-        if move.function == "finalise_batch"
-        for items in [move.args[1]]
-    }
-
-
-@given(models(), st.integers(2, 5))
-def test_several_keepers_make_every_move_and_in_the_end_each_makes_all_that_is_left(
-    model: Model, count: int
-):
-    keepers = tuple(address(0x700 + number) for number in range(count))
-    policy = Policy(patience=0, stagger_blocks=5, sweep_from=1)
-    state = replace(model.state(), keepers=keepers)
-    alone = {move.key for move in plan(model.state(), model.now, keepers[0], EAGER).moves}
-    shares = []
-    for keeper in keepers:
-        planned = plan(state, model.now, keeper, policy)
-        shares.append({move.key for move in planned.moves if move.function == "match"})
-    matches = {key for key in alone if key.startswith("match")}
-    # At the first moment each match is one keeper's, and none is nobody's.
-    assert set().union(*shares) == matches
-    assert sum(map(len, shares)) == len(matches)

@@ -1,0 +1,370 @@
+"""What may happen in a market, step by step, and the picture that a keeper takes of it then."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from headrace.chain.jobs import Job
+from headrace.chain.views import JobState
+from headrace.daemon.actions import Action
+from headrace.daemon.disputes import Case
+from headrace.daemon.games import Game
+from headrace.keeper.state import Fee, Kept, State, asks_verifier, claims_of
+from headrace.keeper.verifiers import NodeFee
+from headrace.market.book import Book, LiveAsk, OpenJob
+from headrace.terms.words import ZERO_HASH, Terms, verifier_terms
+from tests.offchain.keeper.model import PENDING, Model, Refused, opened
+from tests.offchain.keeper.states import FALLS, KEEPER, OTHER_KEEPER, make_state, stands
+from tests.offchain.market.worlds import MAKERS, NODE, World, make_provider
+from tests.offchain.terms.examples import (
+    CODE_HASH,
+    REQUESTER,
+    SETTINGS,
+    T0,
+    UNIT,
+    VERIFIER,
+    address,
+    make_terms,
+)
+
+# Settings of a verifier that wants to be asked about every claim.
+ALWAYS = SETTINGS | 1 << 90
+WATCHER, ANSWERER = address(0xD2), address(0xD3)
+# What is put on the board isn't on the chain, and stays when a block is taken back.
+BOARD = ("ask", "bid", "batch")
+KINDS = (
+    *("ask", "ask", "bid", "batch", "batch", "post", "post", "post"),
+    *("match", "match", "match", "claim", "claim", "contest", "rule", "decline"),
+    *("demand", "demand_node", "answer_node", "end", "end", "withdraw", "wait", "wait"),
+    *("life", "life", "life", "life", "life"),
+)
+# Seconds: to the end of an attempt, of a window, of a deadline, of the grace of a verifier.
+WAITS = (1, 59, 601, 601, 700, 1_300, 7_201, 260_000)
+Step = tuple[str, int, int]
+_CLAIMED = JobState.CLAIMED, JobState.CONTESTED
+
+
+def fresh(money: int = 60, capacity: int = 3) -> Model:
+    """An empty market whose providers have a node of so many places and so much each."""
+    world = World(now=T0, free=dict.fromkeys(MAKERS, money * UNIT))
+    world.free[REQUESTER] = money * UNIT
+    nodes = {0: replace(NODE, capacity=capacity).pack(), 1: NODE.pack()}
+    for maker in MAKERS:
+        state = make_provider()
+        words = {index: replace(state.nodes[0], word=word) for index, word in nodes.items()}
+        world.providers[maker] = replace(state, nodes=words)
+    return Model(world)
+
+
+def happen(model: Model, step: Step) -> None:
+    """One step, a second after the one before; nothing but time passes if it isn't possible."""
+    name, a, b = step
+    model.world.now += 1
+    with suppress(Refused):
+        _STEPS[name](model, a, b)
+
+
+# ---- the board
+
+
+def _ask(model: Model, a: int, b: int) -> None:
+    """A provider that is there makes an offer."""
+    maker, settings = MAKERS[a % 4], ALWAYS if b % 5 == 0 else SETTINGS
+    state = model.world.providers[maker]
+    record = replace(state.record, last_seen=model.now)
+    model.world.providers[maker] = replace(state, record=record)
+    model.world.ask(
+        maker,
+        (1 + b % 12) * UNIT // 2,
+        node=a // 4 % 2,
+        expiry=model.now + (300, 86_400)[a // 8 % 4 > 0],
+        verifier_terms=verifier_terms(VERIFIER, CODE_HASH, settings),
+    )
+
+
+def _terms(model: Model, a: int, b: int, **changes: Any) -> Terms:
+    values: dict[str, Any] = {
+        "requester": MAKERS[0] if a % 5 == 0 else REQUESTER,
+        "settings": ALWAYS if b % 5 == 0 else SETTINGS,
+        "salt": len(model.jobs) + len(model.bids) + 1,
+        "damage_cap": UNIT // 10 * (b % 3),
+        "price_start": b // 3 % 8 * UNIT,
+        "price_cap": (8 + b // 24 % 8) * UNIT,
+        "tip_share_bps": a // 5 % 11 * 1_000,
+        "max_attempts": 1 + a // 55 % 3,
+        "valid_from": model.now,
+        "final_deadline": model.now + (300 if b // 5 % 4 == 0 else 7_200),
+    }
+    return make_terms(**(values | changes))
+
+
+def _post(model: Model, a: int, b: int) -> None:
+    """A job is posted, perhaps one that was signed as a member of a batch."""
+    batches = [bid for bid in model.bids.values() if bid.inputs]
+    if batches and b % 4 == 0:
+        batch = batches[a % len(batches)]
+        model.post(replace(batch.terms, input_id=batch.inputs[b % len(batch.inputs)]))
+    else:
+        model.post(_terms(model, a, b))
+
+
+def _bid(model: Model, a: int, b: int) -> None:
+    model.sign(_terms(model, a, b))
+
+
+def _batch(model: Model, a: int, b: int) -> None:
+    inputs = tuple(bytes([i + 1]) * 32 for i in range(1 + a % 3))
+    model.sign(_terms(model, a, b, input_id=ZERO_HASH), inputs)
+
+
+# ---- the chain
+
+
+def _among(model: Model, number: int, *states: JobState) -> Job:
+    jobs = [job for job in model.jobs.values() if job.state in states]
+    if not jobs:
+        raise Refused("there is none")
+    return jobs[number % len(jobs)]
+
+
+def match_call(model: Model, wanted: OpenJob, live: LiveAsk) -> Action:
+    """A match of the pair, as any keeper may try it."""
+    name, args = "match", (wanted.terms, wanted.signature, live.ask, live.signature)
+    proof = live.proof(wanted.terms.program)
+    if wanted.inputs:
+        name = "match_batch"
+        return Action("", "JobEscrow", name, (wanted.terms, wanted.inputs, *args[1:], proof))
+    return Action("", "JobEscrow", name, (*args, proof, wanted.excluded))
+
+
+def _match(model: Model, a: int, b: int) -> None:
+    """Somebody matches the first pair that fits, whatever it costs."""
+    jobs = [opened(job) for job in model.jobs.values() if job.state == JobState.OPEN]
+    wanted = [*jobs, *(bid for key, bid in model.bids.items() if key not in model.jobs)]
+    pairs = [(job, live) for job in wanted for live in model.world.book.asks()]
+    for number in range(min(len(pairs), 12)):
+        job, live = pairs[(a + number) % len(pairs)]
+        with suppress(Refused):
+            model.call(match_call(model, job, live), (KEEPER, OTHER_KEEPER)[b % 2])
+            return
+
+
+def _claim(model: Model, a: int, b: int) -> None:
+    _claim_all(model, _among(model, a, JobState.MATCHED))
+
+
+def _claim_all(model: Model, first: Job) -> None:
+    """A provider claims all that it runs under one record."""
+    for job in list(model.jobs.values()):
+        if job.state == JobState.MATCHED and job.record == first.record:
+            model.claim(job)
+
+
+def _contest(model: Model, a: int, b: int) -> None:
+    _contested(model, _among(model, a, JobState.CLAIMED), b)
+
+
+def _rule(model: Model, a: int, b: int) -> None:
+    _ruled(model, _among(model, a, *_CLAIMED), b)
+
+
+def _demand(model: Model, a: int, b: int) -> None:
+    _demanded(model, _among(model, a, *_CLAIMED), b)
+
+
+def _demand_node(model: Model, a: int, b: int) -> None:
+    _node_demanded(model, _among(model, a, *_CLAIMED), b)
+
+
+def _answer_node(model: Model, a: int, b: int) -> None:
+    _answered(model, _among(model, a, *_CLAIMED), b)
+
+
+def _contested(model: Model, job: Job, b: int) -> None:
+    model.contest(job)
+
+
+def _ruled(model: Model, job: Job, b: int) -> None:
+    if asks_verifier(job):
+        now = model.now
+        verdicts = (FALLS, FALLS, stands(now - 1), stands(now), stands(now + 50), None, PENDING)
+        model.rule(job, verdicts[b % len(verdicts)])
+
+
+def _demanded(model: Model, job: Job, b: int) -> None:
+    model.demand(job, WATCHER)
+
+
+def _node_demanded(model: Model, job: Job, b: int) -> None:
+    for _ in range(1 + b % 2):
+        model.demand_node(job, WATCHER)
+
+
+def _answered(model: Model, job: Job, b: int) -> None:
+    model.answer_node(job, ANSWERER)
+
+
+def _decline(model: Model, a: int, b: int) -> None:
+    model.decline(_among(model, a, JobState.MATCHED))
+
+
+def _end(model: Model, a: int, b: int) -> None:
+    """Another keeper ends what it may, or a requester gives up."""
+    job = _among(model, a, *(state for state in JobState if state.is_live))
+    if job.state == JobState.OPEN:
+        by = OTHER_KEEPER if b % 4 else job.terms.requester
+        call = "cancel", (job.terms, job.excluded)
+    elif job.state == JobState.MATCHED:
+        by, call = OTHER_KEEPER, ("expire", (job.id, job.record))
+    else:
+        name = ("finalise", "refute", "void_claim")[b % 3]
+        by, call = OTHER_KEEPER, (name, (job.id, job.record, job.commitment))
+    model.call(Action("", "JobEscrow", *call), by)
+
+
+def _withdraw(model: Model, a: int, b: int) -> None:
+    """Somebody takes its free money away, or brings some."""
+    who = (*MAKERS, REQUESTER)[a % 5]
+    model.world.free[who] = b % 40 * UNIT
+
+
+def _wait(model: Model, a: int, b: int) -> None:
+    model.world.now += WAITS[a % len(WAITS)]
+
+
+def _life(model: Model, a: int, b: int) -> None:
+    """A job is matched, claimed, and disputed in one of many ways; then time goes by."""
+    _match(model, b, a)
+    running = [job for job in model.jobs.values() if job.state == JobState.MATCHED]
+    if not running or a % 8 == 0:
+        return
+    last = max(running, key=lambda job: job.record.matched_at if job.record else 0)
+    _claim_all(model, last)
+    for bit, move in enumerate((_demanded, _node_demanded, _answered, _contested, _ruled)):
+        if a >> bit & 1:
+            with suppress(Refused):
+                move(model, model.jobs[last.id], b)
+    model.world.now += (0, 0, 501, 601)[a >> 5 & 3]
+
+
+_STEPS = {name: globals()[f"_{name}"] for name in KINDS}
+
+STEP: st.SearchStrategy[Step] = st.tuples(
+    st.sampled_from(KINDS), st.integers(0, 999), st.integers(0, 999)
+)
+
+
+@st.composite
+def steps(draw: st.DrawFn, most: int) -> list[Step]:
+    """Up to `most` steps, after some that make offers and jobs."""
+    begun = ("ask", "ask", "ask", "post", "post", "bid", "batch")
+    numbers = st.integers(0, 999)
+    first = [(kind, draw(numbers), draw(numbers)) for kind in begun]
+    return first + draw(st.lists(STEP, min_size=most // 3, max_size=most))
+
+
+@st.composite
+def models(draw: st.DrawFn, most: int = 30) -> Model:
+    """A market after up to `most` steps."""
+    model = fresh(draw(st.integers(15, 90)), draw(st.integers(1, 4)))
+    for step in draw(steps(most)):
+        happen(model, step)
+    return model
+
+
+# ---- the picture
+
+
+def picture(
+    model: Model,
+    jobs: Mapping[bytes, Job] | None = None,
+    cases: Mapping[bytes, Case] | None = None,
+    games: Mapping[bytes, Game] | None = None,
+    **changes: Any,
+) -> State:
+    """
+    What a keeper decides on, put together as `keeper.reading` does it: what views answer is the
+    model's, where to look are the `jobs`, `cases` and `games` of a keeper's folds, by default the
+    model's own.
+    """
+    jobs = model.jobs if jobs is None else jobs
+    cases = model.cases if cases is None else cases
+    games = model.games if games is None else games
+    book = Book(asks=model.world.book.asks())
+    batches = {}
+    for bid in model.bids.values():
+        left = tuple(model.members_left(bid).values())
+        if bid.inputs and left:
+            book.add_job(replace(bid, inputs=left))
+            batches[bid.job_id] = bid.inputs
+        elif not bid.inputs and bid.job_id not in model.jobs:
+            book.add_job(bid)
+    book.prune(model.now)
+    claims = {
+        claim: (job.id, number, record)
+        for job in jobs.values()
+        for claim, number, record in claims_of(job)
+    }
+    values: dict[str, Any] = {
+        "world": replace(model.world, book=book),
+        "outcomes": {
+            job.id: model.outcome(job)
+            for job in jobs.values()
+            if job.state.is_claimed and asks_verifier(job)
+        },
+        "batches": batches,
+        "fees": tuple(_fees(jobs, cases.values(), claims)),
+        "node_fees": tuple(_node_fees(model, jobs, games.values(), claims)),
+        "kept": tuple(
+            Kept(provider=name, amount=model.kept[name], completions=model.completions[name])
+            for name in sorted(model.completions)
+        ),
+    }
+    live = [jobs[job_id] for job_id in sorted(jobs) if jobs[job_id].state.is_live]
+    return make_state(model.now, *live, **(values | changes))
+
+
+_Claims = Mapping[bytes, tuple[bytes, int, Any]]
+
+
+def _has_ended(jobs: Mapping[bytes, Job], job_id: bytes, number: int) -> bool:
+    job = jobs[job_id]
+    return not (job.state.is_claimed and job.attempt == number)
+
+
+def _fees(jobs: Mapping[bytes, Job], cases: Iterable[Case], claims: _Claims) -> Iterable[Fee]:
+    for case in sorted(cases, key=lambda case: case.claim_id):
+        job_id, number, record = claims.get(case.claim_id, (b"", 0, None))
+        if case.has_fee and job_id and _has_ended(jobs, job_id, number):
+            yield Fee(
+                claim_id=case.claim_id,
+                job_id=job_id,
+                record=record,
+                attempt=number,
+                since=case.due,
+            )
+
+
+def _node_fees(
+    model: Model, jobs: Mapping[bytes, Job], games: Iterable[Game], claims: _Claims
+) -> Iterable[NodeFee]:
+    for game in sorted(games, key=lambda game: game.claim_id):
+        job_id, number, record = claims.get(game.claim_id, (b"", 0, None))
+        if not (game.has_fees and job_id and _has_ended(jobs, job_id, number)):
+            continue
+        for state in game.nodes:
+            # The events don't say which were settled; GraphProof does.
+            if (game.claim_id, state.node) not in model.settled_nodes:
+                yield NodeFee(
+                    claim_id=game.claim_id,
+                    job_id=job_id,
+                    record=record,
+                    attempt=number,
+                    node=state.node,
+                    demander=state.demander,
+                    answerer=state.answerer or state.demander,
+                    since=state.due,
+                )
