@@ -210,7 +210,7 @@ class Scene:
         """The pool forgets everything; after so many blocks the same bytes are sent again."""
         self.attend()
         self.anvil.rpc("anvil_dropAllTransactions")
-        self._note("drops", _RESEND)
+        self.note("drops", _RESEND)
 
     def drop_one(self) -> None:
         """The pool forgets one transaction."""
@@ -218,14 +218,14 @@ class Scene:
         hashes = [tx["hash"] for txs in pending.values() for tx in txs.values()]
         if hashes:
             self.anvil.rpc("anvil_dropTransaction", self.dice.choice(hashes))
-            self._note("drops", _RESEND)
+            self.note("drops", _RESEND)
 
     def spike(self, most: int = 150) -> None:
         """The base fee leaps, perhaps above what clerks may pay."""
         gwei = self.dice.choice([fee for fee in (5, 20, 60, 90, 150) if fee <= most])
         self.anvil.rpc("anvil_setNextBlockBaseFeePerGas", hex(gwei * GWEI))
         # Passed over in one block, raised at its sight, in the next one.
-        self._note("spikes", 1)
+        self.note("spikes", 1)
 
     def reorganise(self) -> None:
         """One or two blocks go with all that was in them; their tasks are posted again."""
@@ -243,7 +243,7 @@ class Scene:
     def _take_back(self, depth: int, gone: Sequence[str] = ()) -> None:
         self.anvil.rpc("anvil_reorg", depth, [])
         # What was in them and not seen there yet is sent again when it was not seen for a while.
-        self._note("reorganisations", depth + _RESEND)
+        self.note("reorganisations", depth + _RESEND)
         self.counts["deepest"] = max(self.counts["deepest"], depth)
         for raw in gone:
             try:
@@ -284,7 +284,7 @@ class Scene:
         """A clerk's machine stands still for a block or two, which the others deal with."""
         worker = self.dice.choice([worker for worker in self.workers if worker.is_alive])
         blocks = self.dice.choice([1, 2])
-        self._note("stops", blocks)
+        self.note("stops", blocks)
         with worker.stopped():
             for _ in range(blocks):
                 self.attend(but=worker)
@@ -298,9 +298,10 @@ class Scene:
             self.height() <= mishap.block + mishap.cost + STAGGER for mishap in self.mishaps[-1:]
         )
 
-    def _note(self, what: str, cost: int) -> None:
+    def note(self, what: str, cost: int, *, at: int | None = None) -> None:
+        """Something that may cost what is under way so many blocks, at the head or block `at`."""
         self.counts[what] += 1
-        self.mishaps.append(Mishap(self.height(), cost))
+        self.mishaps.append(Mishap(self.height() if at is None else at, cost))
 
     # ---- the end
 
