@@ -6,12 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import Any
 
 from headrace.errors import HeadraceError
 from scripts.soak.cast import Player, Soak
 from tests.misbehaving_rpc import (
     Fails,
     Proxy,
+    Reply,
+    Request,
     delayed,
     hang_up,
     of_logs,
@@ -21,6 +25,19 @@ from tests.misbehaving_rpc import (
 
 # Seconds within which a daemon that is told to stop has to be gone.
 STOP_WITHIN = 5.0
+# What every long run has to have had of.
+KINDS = (
+    "kills",
+    "stops",
+    "freezes",
+    "outages",
+    "short_logs",
+    "reorganisations",
+    "drops",
+    "fee_spikes",
+)
+# Seconds after which a fault that found nothing to spoil is tried again.
+_AGAIN = 0.3
 # Daemons that ended by themselves, after which there is nothing left to learn.
 _TOO_MANY = 20
 _GWEI = 10**9
@@ -35,7 +52,7 @@ _FAILS: tuple[Fails, ...] = (
 
 @dataclass
 class Faults:
-    """The faults so far, and those that have to be ended."""
+    """The faults so far, counted once they have struck, and those that have to be ended."""
 
     soak: Soak
     chance: random.Random
@@ -43,10 +60,13 @@ class Faults:
     # Daemons that ended by themselves, or not as they were told.
     wrong: list[str] = field(default_factory=list)
     slowest_stop: float = 0.0
+    _lock: Lock = field(default_factory=Lock)
     _due: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    _is_over: bool = False
+    _begun: int = 0
 
     def one(self) -> None:
-        """One more fault."""
+        """One more fault: first one of each kind, then as it comes."""
         kinds: list[tuple[int, Callable[[], None]]] = [
             (4, self._kill),
             (2, self._terminate),
@@ -59,17 +79,31 @@ class Faults:
         ]
         weights = [weight for weight, _ in kinds]
         (_, fault) = self.chance.choices(kinds, weights)[0]
+        if self._begun < len(kinds):
+            (_, fault) = kinds[self._begun]
+            self._begun += 1
+        self._make(fault)
+
+    def _make(self, fault: Callable[[], None]) -> None:
         try:
             fault()
         except HeadraceError as error:
             print(f"  a fault could not be made: {error}")
 
-    def tend(self, *, at_once: bool = False) -> None:
+    def end(self) -> None:
+        """End all faults, now and for good."""
+        self._is_over = True
+        self._tend(at_once=True)
+
+    def tend(self) -> None:
         """End the faults whose time is over; look whether a daemon has ended by itself."""
+        self._tend(at_once=False)
+
+    def _tend(self, *, at_once: bool) -> None:
         now = time.monotonic()
         for due in [due for due in self._due if at_once or due[0] <= now]:
             self._due.remove(due)
-            due[1]()
+            self._make(due[1])
         for player in self.soak.players:
             process = player.daemon.process
             if process is not None and process.poll() is not None:
@@ -94,8 +128,8 @@ class Faults:
 
     def _kill(self) -> None:
         if (player := self._victim()) is not None:
-            self.counts["kills"] += 1
             player.daemon.kill()
+            self.counts["kills"] += 1
             self._gone(player)
 
     def _terminate(self) -> None:
@@ -116,8 +150,8 @@ class Faults:
         player = self._victim()
         if player is None:
             return
-        self.counts["freezes"] += 1
         player.send(signal.SIGSTOP)
+        self.counts["freezes"] += 1
         player.is_stopped = True
 
         def thaw() -> None:
@@ -130,27 +164,50 @@ class Faults:
 
     def _outage(self) -> None:
         proxy = self.chance.choice(self.soak.proxies)
-        self.counts["outages"] += 1
-        proxy.fails = self.chance.choice(_FAILS)
+        fault, has_struck = self.chance.choice(_FAILS), Event()
+
+        def fail(requests: list[Request]) -> Reply | str:
+            self._strike("outages", has_struck)
+            return fault(requests)
+
+        proxy.fails = fail
         self._later(self.chance.uniform(2, 8), proxy.heal)
 
     def _short_logs(self) -> None:
         proxy: Proxy = self.chance.choice(self.soak.proxies)
-        self.counts["short_logs"] += 1
-        proxy.changes = of_logs(lambda logs: logs[:-1])
+        has_struck = Event()
+
+        def leave_out(logs: list[Any]) -> list[Any]:
+            self._strike("short_logs", has_struck)
+            return logs[:-1]
+
+        proxy.changes = of_logs(leave_out)
         self._later(self.chance.uniform(1, 4), proxy.heal)
+
+    def _strike(self, kind: str, has_struck: Event) -> None:
+        """Count a fault when it meets its first request; of the proxy's threads."""
+        with self._lock:
+            if not has_struck.is_set():
+                has_struck.set()
+                self.counts[kind] += 1
 
     # ---- the chain
 
     def _reorganise(self) -> None:
-        self.counts["reorganisations"] += 1
         self.soak.town.rpc.call("anvil_reorg", self.chance.choice([1, 2, 3]), [])
+        self.counts["reorganisations"] += 1
 
     def _drop(self) -> None:
+        if self._is_over:
+            return
+        rpc = self.soak.town.rpc
+        if not int(rpc.call("txpool_status")["pending"], 16):
+            self._later(_AGAIN, self._drop)
+            return
+        rpc.call("anvil_dropAllTransactions")
         self.counts["drops"] += 1
-        self.soak.town.rpc.call("anvil_dropAllTransactions")
 
     def _spike(self) -> None:
-        self.counts["fee_spikes"] += 1
         fee = self.chance.choice([20, 60, 120]) * _GWEI
         self.soak.town.rpc.call("anvil_setNextBlockBaseFeePerGas", hex(fee))
+        self.counts["fee_spikes"] += 1

@@ -7,7 +7,9 @@ from scripts.soak.cast import Player
 
 # Share of a process's life after which it has warmed up: pages of code, caches of the interpreter.
 _WARM = 0.4
-_FEWEST = 10
+# Seconds and samples of a life that can be judged: in a shorter one all is warming up.
+LONG_ENOUGH = 300.0
+_FEWEST = 20
 
 
 @dataclass
@@ -32,13 +34,16 @@ class Memory:
         """All samples, by name and process."""
         return {f"{name}-{pid}": samples for (name, pid), samples in self.samples.items()}
 
-    def slopes(self, names: Sequence[str]) -> dict[str, float]:
-        """MB a minute of the processes called `names`, once they had warmed up."""
-        found = {}
+    def slopes(self) -> dict[str, float]:
+        """
+        MB a minute, once it had warmed up, of each process that lived long enough to tell: by name,
+        the worst of its lives.
+        """
+        found: dict[str, float] = {}
         for (name, _), samples in self.samples.items():
-            if name in names and len(samples) >= _FEWEST:
-                warm = samples[int(len(samples) * _WARM) :]
-                found[name] = slope(warm) * 60
+            if len(samples) >= _FEWEST and samples[-1][0] - samples[0][0] >= LONG_ENOUGH:
+                growth = slope(samples[int(len(samples) * _WARM) :]) * 60
+                found[name] = max(growth, found.get(name, growth))
         return found
 
 
