@@ -1,8 +1,9 @@
 """What may happen in a market, step by step, and the picture that a keeper takes of it then."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,12 +13,14 @@ from headrace.chain.views import JobState
 from headrace.daemon.actions import Action
 from headrace.daemon.disputes import Case
 from headrace.daemon.games import Game
+from headrace.keeper.decide import plan
 from headrace.keeper.state import Fee, Kept, State, asks_verifier, claims_of
 from headrace.keeper.verifiers import NodeFee
 from headrace.market.book import Book, LiveAsk, OpenJob
 from headrace.terms.words import ZERO_HASH, Terms, verifier_terms
-from tests.offchain.keeper.model import PENDING, Model, Refused, opened
-from tests.offchain.keeper.states import FALLS, KEEPER, OTHER_KEEPER, make_state, stands
+from tests.offchain.keeper.ledger import PENDING, Refused, opened
+from tests.offchain.keeper.model import Model
+from tests.offchain.keeper.states import EAGER, FALLS, KEEPER, OTHER_KEEPER, make_state, stands
 from tests.offchain.market.worlds import MAKERS, NODE, World, make_provider
 from tests.offchain.terms.examples import (
     CODE_HASH,
@@ -35,14 +38,18 @@ ALWAYS = SETTINGS | 1 << 90
 WATCHER, ANSWERER = address(0xD2), address(0xD3)
 # What is put on the board isn't on the chain, and stays when a block is taken back.
 BOARD = ("ask", "bid", "batch")
+ANEW = ("ask", "ask", "batch", "post", "bid", "post")
+BEGUN = ("ask", "ask", "ask", "post", "post", "bid", "batch")
 KINDS = (
     *("ask", "ask", "bid", "batch", "batch", "post", "post", "post"),
     *("match", "match", "match", "claim", "claim", "contest", "rule", "decline"),
-    *("demand", "demand_node", "answer_node", "end", "end", "withdraw", "wait", "wait"),
+    *("demand", "demand_node", "answer_node", "end", "round", "withdraw", "wait", "wait"),
     *("life", "life", "life", "life", "life"),
 )
-# Seconds: to the end of an attempt, of a window, of a deadline, of the grace of a verifier.
-WAITS = (1, 59, 601, 601, 700, 1_300, 7_201, 260_000)
+# Seconds: to the end of a deadline, of an attempt, of a window.
+WAITS = (1, 59, 301, 601, 601, 700)
+# To the end of all deadlines, and of the grace of a verifier.
+LONG_WAITS = (7_201, 260_000, 260_000)
 Step = tuple[str, int, int]
 _CLAIMED = JobState.CLAIMED, JobState.CONTESTED
 
@@ -225,6 +232,13 @@ def _end(model: Model, a: int, b: int) -> None:
     model.call(Action("", "JobEscrow", *call), by)
 
 
+def _round(model: Model, a: int, b: int) -> None:
+    """Another keeper makes some of the moves that are due."""
+    moves = plan(picture(model), model.now, OTHER_KEEPER, EAGER).moves
+    start = a % (len(moves) + 1)
+    model.apply(moves[start : start + 1 + b % 3], OTHER_KEEPER)
+
+
 def _withdraw(model: Model, a: int, b: int) -> None:
     """Somebody takes its free money away, or brings some."""
     who = (*MAKERS, REQUESTER)[a % 5]
@@ -252,25 +266,29 @@ def _life(model: Model, a: int, b: int) -> None:
 
 _STEPS = {name: globals()[f"_{name}"] for name in KINDS}
 
-STEP: st.SearchStrategy[Step] = st.tuples(
-    st.sampled_from(KINDS), st.integers(0, 999), st.integers(0, 999)
-)
+
+@st.composite
+def steps(
+    draw: st.DrawFn, least: int, most: int, kinds: Sequence[str] = KINDS, begun: Sequence[str] = ()
+) -> list[Step]:
+    """
+    From `least` to `most` steps of these `kinds`, after those `begun` with. They come out of one
+    drawn seed: drawn one by one they are too much alike to lead far. Fewer of them are simpler.
+    """
+    count = draw(st.integers(least, most))
+    random = Random(draw(st.integers(0, 2**32 - 1)))
+    names = [*begun, *(random.choice(kinds) for _ in range(count))]
+    return [(name, random.randrange(1_000), random.randrange(1_000)) for name in names]
 
 
 @st.composite
-def steps(draw: st.DrawFn, most: int) -> list[Step]:
-    """Up to `most` steps, after some that make offers and jobs."""
-    begun = ("ask", "ask", "ask", "post", "post", "bid", "batch")
-    numbers = st.integers(0, 999)
-    first = [(kind, draw(numbers), draw(numbers)) for kind in begun]
-    return first + draw(st.lists(STEP, min_size=most // 3, max_size=most))
-
-
-@st.composite
-def models(draw: st.DrawFn, most: int = 30) -> Model:
-    """A market after up to `most` steps."""
+def models(draw: st.DrawFn) -> Model:
+    """A market after some dozens of steps, then perhaps a while without any, and a few new ones."""
     model = fresh(draw(st.integers(15, 90)), draw(st.integers(1, 4)))
-    for step in draw(steps(most)):
+    for step in draw(steps(15, 50, begun=BEGUN)):
+        happen(model, step)
+    model.world.now += draw(st.sampled_from([0, 0, 0, 601, *LONG_WAITS]))
+    for step in draw(steps(0, 4, begun=ANEW)):
         happen(model, step)
     return model
 

@@ -13,7 +13,8 @@ from headrace.keeper import decide as decide_module
 from headrace.keeper.decide import Move, Planned, Policy, plan
 from headrace.market.book import Book
 from tests.offchain.keeper.happenings import models, picture
-from tests.offchain.keeper.model import Model, Refused
+from tests.offchain.keeper.ledger import Refused
+from tests.offchain.keeper.model import Model
 from tests.offchain.keeper.states import EAGER, KEEPER
 from tests.offchain.terms.examples import address
 
@@ -139,11 +140,14 @@ def test_what_was_not_made_before_a_crash_is_decided_again_and_nothing_else(
     moves = due(model)
     made = data.draw(st.integers(0, len(moves)))
     model.apply(moves[:made], KEEPER)
-    keys = {move.key for move in due(model)}
-    assert not model.done & keys
-    # Claims are put together anew, and what is free now may go to another.
-    left = {m.key for m in moves[made:] if m.function not in ("match", "match_batch")}
-    assert {key for key in left if not key.startswith("finalise_batch")} <= keys
+    again = due(model)
+    assert not model.done & {move.key for move in again}
+    # Claims are put together anew, what is free now may go to another, more is kept to be swept.
+    moving = ("match", "match_batch", "finalise_batch", "sweep")
+    left = [move for move in moves[made:] if move.function not in moving]
+    assert {move.key for move in left} <= {move.key for move in again}
+    swept = [{m.args for m in some if m.function == "sweep"} for some in (moves[made:], again)]
+    assert swept[0] <= swept[1]
 
 
 @given(models())
