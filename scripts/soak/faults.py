@@ -181,8 +181,16 @@ class Faults:
             self._strike("short_logs", has_struck)
             return logs[:-1]
 
+        def heal() -> None:
+            if has_struck.is_set() or self._is_over:
+                proxy.heal()
+                return
+            # Nobody has asked for logs where there are any.
+            proxy.changes = of_logs(leave_out)
+            self._later(_AGAIN, heal)
+
         proxy.changes = of_logs(leave_out)
-        self._later(self.chance.uniform(1, 4), proxy.heal)
+        self._later(self.chance.uniform(1, 4), heal)
 
     def _strike(self, kind: str, has_struck: Event) -> None:
         """Count a fault when it meets its first request; of the proxy's threads."""
