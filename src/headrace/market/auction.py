@@ -108,3 +108,4 @@ class Auction:
         for node, holders in self._holders.items():
             for index, slot in self._offers_of[node] if len(holders) == self._room[node] else ():
                 index.give(slot)
+        self._holders.clear()

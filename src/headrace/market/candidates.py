@@ -69,20 +69,23 @@ class Candidates:
         self._barred = barred
         self.job_ids = book.job_ids()
         self.columns = Columns.of(list(book.asks()), snapshot)
-        self._row_of = {ask.ask_hash: row for row, ask in enumerate(self.columns.asks)}
         self._indices: dict[bytes, ProgramIndex] = {}
         self.offers_of: dict[int, list[tuple[ProgramIndex, int]]] = {}
         self._accepted: dict[tuple[str, int], bytes] = {}
         self._spent: dict[str, int] = {}
+        # The rows of the asks by provider, and by program.
         self._rows_by: dict[str, list[int]] = {}
+        self._rows_for: dict[bytes, array[int]] = {}
         for row, live in enumerate(self.columns.asks):
             self._rows_by.setdefault(live.ask.provider, []).append(row)
+            for program in set(live.programs):
+                self._rows_for.setdefault(program, array("i")).append(row)
         self._pools: dict[object, Pool] = {}
         self._posted_pools: dict[tuple[int, tuple[int, int]], Pool] = {}
         # Of each shape: the index of its program, how long its ramp is, and whether it is `own`.
         self._shapes: dict[int, tuple[ProgramIndex, int, bool]] = {}
         self.pool_of: list[Pool | None] = [None] * len(self.job_ids)
-        self.units = array("q", bytes(8 * len(self.job_ids)))
+        self.units = array("I", bytes(4 * len(self.job_ids)))
         self.limits = array("d", bytes(8 * len(self.job_ids)))
         self.gates: dict[int, str] = {}
         self.batches: set[int] = set()
@@ -94,7 +97,7 @@ class Candidates:
         """The index of a program's offers."""
         found = self._indices.get(program)
         if found is None:
-            rows = [self._row_of[ask.ask_hash] for ask in self._book.asks_for(program)]
+            rows = self._rows_for.get(program, array("i"))
             found = self._indices[program] = ProgramIndex(self.columns, rows)
             for slot, row in enumerate(found.rows):
                 place = self.columns.places[row]

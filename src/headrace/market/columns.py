@@ -16,7 +16,8 @@ from headrace.terms.requirement import ACTIVE, fault_rate_bps
 from headrace.terms.unmet import MAX_LIFE, ask_bits
 from headrace.terms.words import Node
 
-Integers = npt.NDArray[np.int64]
+# Places in a set, and figures of up to 32 bits.
+Integers = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 Reals = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
@@ -104,7 +105,7 @@ class Columns:
         return cls(
             asks=asks,
             dead=dead,
-            figures={name: np.ascontiguousarray(table[:, i]) for i, name in enumerate(names)},
+            figures={name: _narrow(table[:, i]) for i, name in enumerate(names)},
             base=np.array([float(ask.ask.price_base) for ask in asks]),
             per_unit=np.array([float(ask.ask.price_per_unit) for ask in asks]),
             places=of_row,
@@ -113,6 +114,12 @@ class Columns:
             means=np.array([float(snapshot.free.get(ask.ask.provider, 0)) for ask in asks]),
             most=np.array([float(ask.ask.max_lock) for ask in asks]),
         )
+
+
+def _narrow(figures: npt.NDArray[np.int64]) -> Integers:
+    """The same in half the space, if they are small enough."""
+    fits = not len(figures) or figures.max() <= np.iinfo(np.int32).max
+    return figures.astype(np.int32) if fits else figures.copy()
 
 
 def _bar(ask: LiveAsk, snapshot: Snapshot) -> str:

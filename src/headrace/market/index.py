@@ -6,6 +6,7 @@ asks, so a job costs hardly more in a large market than in a small one. The sets
 first asks for them.
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
@@ -64,12 +65,13 @@ class ProgramIndex:
 
     def __init__(self, columns: Columns, rows: Sequence[int]) -> None:
         """`rows` are those of `columns`."""
-        found = np.array(rows, dtype=np.int64)
+        found = np.array(rows, dtype=np.int32)
         order = np.argsort(columns.standing[found])
-        self.rows: list[int] = found[order].tolist()
+        self.rows = array("i", found[order].tobytes())
         self.size = len(self.rows)
         self._columns = columns
-        self._found = found[order]
+        # The same, to index with.
+        self._found: Integers = np.asarray(self.rows)
         self.base = columns.base[self._found]
         self.per_unit = columns.per_unit[self._found]
         self.all: Bits = (1 << self.size) - 1

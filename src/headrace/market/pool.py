@@ -81,10 +81,10 @@ class Pool:
         index = self.index
         slots = members(self._able & index.alive)
         self._heard = len(index.fallen)
-        self._rest: Integers = slots[:0]
+        self._rest: Integers = slots[:0].astype(np.int32)
         if len(slots) > _ACTIVE:
             parted = np.argpartition(self._priced(slots, units), _ACTIVE)
-            self._rest = slots[parted[_ACTIVE:]]
+            self._rest = slots[parted[_ACTIVE:]].astype(np.int32)
             slots = np.sort(slots[parted[:_ACTIVE]])
         self._slots: Integers = slots
         # Their prices are one product: of (1, units) and (base prices now, prices per unit).
@@ -126,7 +126,7 @@ class Pool:
         active = self._slots.tolist()
         for slot in fallen[self._heard :]:
             if self._able >> slot & 1 and slot not in active:
-                self._rest = np.append(self._rest, slot)
+                self._rest = np.append(self._rest, np.int32(slot))
                 base, per_unit = index.now.item(slot), index.per_unit.item(slot)
                 for power, floor in self._floors.items():
                     self._floors[power] = min(floor, base + per_unit * (1 << power))
