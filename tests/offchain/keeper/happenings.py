@@ -13,7 +13,7 @@ from headrace.chain.views import JobState
 from headrace.daemon.actions import Action
 from headrace.daemon.disputes import Case
 from headrace.daemon.games import Game
-from headrace.keeper.decide import plan
+from headrace.keeper.decide import VOID_GRACE, plan
 from headrace.keeper.state import Fee, Kept, State, asks_verifier, claims_of
 from headrace.keeper.verifiers import NodeFee
 from headrace.market.book import Book, LiveAsk, OpenJob
@@ -48,8 +48,6 @@ KINDS = (
 )
 # Seconds: to the end of a deadline, of an attempt, of a window.
 WAITS = (1, 59, 301, 601, 601, 700)
-# To the end of all deadlines, and of the grace of a verifier.
-LONG_WAITS = (7_201, 260_000, 260_000)
 Step = tuple[str, int, int]
 _CLAIMED = JobState.CLAIMED, JobState.CONTESTED
 
@@ -283,14 +281,35 @@ def steps(
 
 @st.composite
 def models(draw: st.DrawFn) -> Model:
-    """A market after some dozens of steps, then perhaps a while without any, and a few new ones."""
+    """A market after dozens of steps, at a time when something may run out, and some new jobs."""
     model = fresh(draw(st.integers(15, 90)), draw(st.integers(1, 4)))
     for step in draw(steps(15, 50, begun=BEGUN)):
         happen(model, step)
-    model.world.now += draw(st.sampled_from([0, 0, 0, 601, *LONG_WAITS]))
-    for step in draw(steps(0, 4, begun=ANEW)):
-        happen(model, step)
+    wait = draw(st.sampled_from([None, None, None, 0, 601, 7_201, 260_000, 260_000]))
+    if wait is None:
+        model.world.now = draw(st.sampled_from(edges(model))) + draw(st.integers(0, 1))
+    else:
+        model.world.now += wait
+    at = model.now
+    for name, a, b in draw(steps(0, 2, BOARD, begun=ANEW)):
+        with suppress(Refused):
+            _STEPS[name](model, a, b)
+    assert model.now == at
     return model
+
+
+def edges(model: Model) -> list[int]:
+    """The last seconds, from now on, of all that is running: a second later it is over."""
+    found = {model.now, *(ask.ask.expiry for ask in model.world.book.asks())}
+    found |= {bid.terms.final_deadline for bid in model.bids.values()}
+    found |= {case.due for case in model.cases.values()}
+    for job in model.jobs.values():
+        found |= {job.terms.final_deadline, job.claim_until}
+        if job.state.is_claimed and job.record is not None:
+            outcome = model.outcome(job)
+            found |= {job.claimed_at + job.record.window, outcome.not_before if outcome else 0}
+            found.add(job.claimed_at + model.world.snapshot.delay_max + VOID_GRACE)
+    return sorted(at for at in found if at >= model.now)
 
 
 # ---- the picture
