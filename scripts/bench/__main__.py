@@ -2,7 +2,8 @@
 
 Each module of this package with a function `measure() -> dict[str, float]` adds its figures; they
 are merged into `build/bench.json` on flat keys, so that a run of some of them leaves the others'
-figures in place. Ends with 1 if a figure misses its goal, or a module could not measure.
+figures in place; a run of all, none of which fails, leaves nothing else. Ends with 1 if a figure
+misses its goal, or a module could not measure.
 """
 
 import json
@@ -41,9 +42,9 @@ def show(figures: Mapping[str, float]) -> list[str]:
     return missed
 
 
-def merge(path: Path, figures: Mapping[str, float]) -> None:
-    """Put `figures` among those of `path`, in one step."""
-    known = json.loads(path.read_text()) if path.is_file() else {}
+def merge(path: Path, figures: Mapping[str, float], *, keeps_others: bool = True) -> None:
+    """Put `figures` among those of `path`, or in their stead, in one step."""
+    known = json.loads(path.read_text()) if keeps_others and path.is_file() else {}
     path.parent.mkdir(exist_ok=True)
     partial = path.with_suffix(".new")
     partial.write_text(json.dumps(known | dict(figures), indent=1, sort_keys=True) + "\n")
@@ -54,6 +55,7 @@ def run(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
     """The figures of some modules, and what was missed: goals, and modules that failed."""
     figures: dict[str, float] = {}
     missed: list[str] = []
+    has_failed = False
     for name in names:
         print(f"{name}:", flush=True)
         begun = time.monotonic()
@@ -63,11 +65,15 @@ def run(names: Sequence[str]) -> tuple[dict[str, float], list[str]]:
             # One that can't measure must not hide what the others find.
             print(f"  failed: {type(error).__name__}: {error}")
             missed.append(name)
+            has_failed = True
             continue
         missed += show(measured)
         merge(TARGET, measured)
         figures |= measured
         print(f"  ({time.monotonic() - begun:.0f} s)", flush=True)
+    if not has_failed and set(names) == set(modules()):
+        # What else is in the file, nobody measures any more.
+        merge(TARGET, figures, keeps_others=False)
     return figures, missed
 
 

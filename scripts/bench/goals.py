@@ -50,6 +50,7 @@ GOALS: Mapping[str, Goal] = MappingProxyType(
         "event_to_send_p95_ms": at_most(600),
         "matches_per_s": at_least(20_000),
         "match_cost_growth": at_most(2),
+        "match_cost_growth_same_asks": at_most(2),
         # The share above the total price of the optimal assignment.
         "match_price_gap": at_most(0.02),
         "keeper_rss_mb": at_most(150),

@@ -31,7 +31,13 @@ LARGE = Size(jobs=100_000, asks=10_000)
 SMALL = Size(jobs=1_000, asks=100, programs=1, open_jobs=10)
 # Small ones with as many programs as the large one, so that three jobs in four find nothing.
 THIN = Size(jobs=1_000, asks=100)
+# A hundredth of the large one's jobs before all of its asks: most of what a plan costs is to look
+# through the asks, whoever wants them.
+SAME_ASKS = Size(jobs=1_000, asks=10_000)
 SMALL_MARKETS = 10
+SAME_ASKS_MARKETS = 3
+# Asks of the markets in which memory is measured, with the large one's jobs.
+FEW_ASKS, MANY_ASKS = 1_000, 10_000
 PLANS = 3
 # Markets of which the best assignment is sought. With this many places at a node at most there are
 # four places to a job, two, one, and one place to three jobs.
@@ -101,13 +107,17 @@ def measure() -> Mapping[str, float]:
     """
     `matches_per_s` in the large market; `match_cost_growth`, the time for an open job in it by that
     in small markets where about as many find something (`served_large`, `served_small` are the
-    shares); `thin_cost_growth`, the same by markets where few do, and a job that nobody can do
-    costs next to nothing. `match_price_gap` is the share by which plans cost more than the best
-    assignments, in those of the markets where it is largest, from many places to few.
-    `keeper_rss_mb` is the most memory of a process that follows the large market.
+    shares); `match_cost_growth_same_asks`, the same by markets with as many asks and a hundredth of
+    the jobs; `thin_cost_growth`, by small markets where few find something (`served_thin`), and a
+    job that nobody can do costs next to nothing. `match_price_gap` is the share by which plans cost
+    more than the best assignments, in those of the markets where it is largest, from many places to
+    few. `keeper_rss_mb` is the most memory of a process that follows a market of the large one's
+    100,000 jobs and 1,000 asks; `keeper_rss_large_mb` that of one with the large market's own
+    10,000 asks.
     """
     small, served_small = cost_per_job(SMALL, SMALL_MARKETS)
-    thin, _ = cost_per_job(THIN, SMALL_MARKETS)
+    thin, served_thin = cost_per_job(THIN, SMALL_MARKETS)
+    same_asks, _ = cost_per_job(SAME_ASKS, SAME_ASKS_MARKETS)
     large, served_large = cost_per_job(LARGE, 1)
     gaps = {capacity: gap_at(capacity) for capacity in CAPACITIES}
     return {
@@ -115,16 +125,22 @@ def measure() -> Mapping[str, float]:
         "match_cost_growth": large / small,
         "served_small": served_small,
         "served_large": served_large,
+        "match_cost_growth_same_asks": large / same_asks,
         "thin_cost_growth": large / thin,
+        "served_thin": served_thin,
         "match_price_gap": max(gaps.values()),
         **{f"price_gap_capacity_{capacity}": gap for capacity, gap in gaps.items()},
-        "keeper_rss_mb": keeper_rss_mb(),
+        "keeper_rss_mb": keeper_rss_mb(FEW_ASKS),
+        "keeper_rss_large_mb": keeper_rss_mb(MANY_ASKS),
     }
 
 
-def keeper_rss_mb() -> float:
-    """The most memory of a process that follows the large market and plans for it, in MiB."""
-    command = [sys.executable, "-m", "scripts.bench.keeper_memory"]
+def keeper_rss_mb(asks: int) -> float:
+    """
+    The most memory, in MiB, of a process that follows a market of 100,000 jobs and so many asks and
+    plans for it.
+    """
+    command = [sys.executable, "-m", "scripts.bench.keeper_memory", str(asks)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(json.loads(done.stdout)["rss_mb"])
 
