@@ -44,16 +44,17 @@ class Fees:
     A key's policy. `cap` is the most that is ever paid per unit of gas; ordinary actions stay under
     `ordinary_cap`. `daily_budget` bounds what ordinary actions may burn in a day of chain time, and
     again what safety actions may, in wei; None is no bound. Below `reserve` wei only safety actions
-    are sent. An offer is raised after `stuck_blocks`, bytes are sent again after `resend_blocks`.
-    `warn_seconds` before its deadline a transaction in no block is an alert. `kind_of` names the
-    kind of a call by its contract and function.
+    are sent. An offer is raised after `stuck_blocks`, bytes are sent again after `resend_blocks`:
+    before the next keeper's turn comes, or the block has both. `warn_seconds` before its deadline a
+    transaction in no block is an alert. `kind_of` names the kind of a call by its contract and
+    function.
     """
 
     cap: int = 200 * GWEI
     ordinary_cap: int | None = None
     default_priority: int = GWEI
     stuck_blocks: int = 6
-    resend_blocks: int = 3
+    resend_blocks: int = 2
     daily_budget: int | None = None
     reserve: int = 0
     warn_seconds: int = 120

@@ -268,6 +268,29 @@ class Outbox:
             )
         return self.get(tx_id)
 
+    def take_back(self, chain_nonce: int, block: int) -> None:
+        """
+        Look after what was final again where `chain_nonce`, the count of the key's transactions at
+        the head `block`, says that it is in no block: a reorganisation went deeper than finality,
+        and what has a higher nonce would wait for it for ever. A node below its block can't know.
+        """
+        with self._db.transaction():
+            self._db.write(
+                "UPDATE tx SET is_final = 0 WHERE id IN ("
+                "SELECT max(id) FROM tx WHERE is_final = 1 AND nonce >= ? AND mined_in <= ? "
+                "AND nonce < (SELECT max(nonce) FROM tx WHERE is_final = 0) "
+                "AND nonce NOT IN (SELECT nonce FROM tx WHERE is_final = 0) GROUP BY nonce)",
+                (chain_nonce, block),
+            )
+
+    def others_of_nonce(self, tx: Tx) -> list[Attempt]:
+        """
+        What was signed for the nonce of `tx` before, in another row: it was final, a reorganisation
+        took it out all the same, and the nonce was given again.
+        """
+        rows = self._select("nonce = ? AND id <> ?", tx.nonce, tx.id)
+        return [attempt for row in rows for attempt in self.attempts(row.id)]
+
     def prune(self, day: int, *, keep_days: int) -> int:
         """
         Let go of what has been final for more than `keep_days` whole days of chain time, the

@@ -97,10 +97,12 @@ class Settler:
             [
                 header_request("latest"),
                 ("eth_getTransactionCount", (self._address, "latest")),
-                *(("eth_getTransactionReceipt", ("0x" + h.hex(),)) for h in hashes),
+                *map(_receipt_request, hashes),
             ]
         )
         head, nonce = to_header(answers[0]), to_int(answers[1])
+        if nonce < txs[0].nonce:
+            self._outbox.take_back(nonce, head.number)  # looked after from the next look on
         receipts = dict(zip(hashes, answers[2:], strict=True))
         canonical = self._canonical(receipts.values(), head)
         changed, waiting = [], []
@@ -242,15 +244,20 @@ class Settler:
         since = self._missing_since.setdefault(tx.id, time.monotonic())
         if time.monotonic() - since < self._lost_after:
             return tx
+        # Bytes of ours that were final once, and came back after a deep reorganisation.
+        earlier = self._outbox.others_of_nonce(tx)
+        is_own = any(self._rpc.batch([_receipt_request(attempt.hash) for attempt in earlier]))
+        fields = {"action": tx.action, "nonce": tx.nonce}
+        if is_own:
+            reason = "an earlier transaction of this key has the nonce again"
+            log.warning("nonce used before", extra=fields)
+        else:
+            reason = "another program sends with this key"
+            if self._is_unattended:
+                self._outbox.latch(tx.nonce)
+            log.error("nonce used elsewhere", extra=fields | {"is_stopped": self._is_unattended})
         del self._missing_since[tx.id]
-        if self._is_unattended:
-            self._outbox.latch(tx.nonce)
-        log.error(
-            "nonce used elsewhere",
-            extra={"action": tx.action, "nonce": tx.nonce, "is_stopped": self._is_unattended},
-        )
         state = "lost" if tx.state in ("open", "mined") else tx.state
-        reason = "another program sends with this key"
         return self._outbox.settle(tx.id, state, is_final=True, reason=reason)
 
     # ---- what is to be done about it
@@ -390,3 +397,7 @@ def _fails(outcome: object) -> bool:
         lowered = outcome.message.lower().replace(" ", "")
         return "outofgas" in lowered
     return isinstance(outcome, Rejected)
+
+
+def _receipt_request(tx_hash: bytes) -> tuple[str, tuple[str]]:
+    return "eth_getTransactionReceipt", ("0x" + tx_hash.hex(),)

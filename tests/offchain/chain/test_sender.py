@@ -140,7 +140,7 @@ def test_a_reorganisation_takes_it_out_and_it_goes_in_again(bench):
 def test_dropped_bytes_are_sent_again_every_few_blocks(bench):
     bench.sender.submit("drip", bench.token.drip(5))
     bench.anvil.rpc("anvil_dropAllTransactions")
-    bench.mine(2)
+    bench.mine()
     bench.sender.settle()
     assert len(bench.rpc.raws) == 1
     bench.mine()
