@@ -287,7 +287,8 @@ def models(draw: st.DrawFn) -> Model:
         happen(model, step)
     wait = draw(st.sampled_from([None, None, None, 0, 601, 7_201, 260_000, 260_000]))
     if wait is None:
-        model.world.now = draw(st.sampled_from(edges(model))) + draw(st.integers(0, 1))
+        ends = draw(st.sampled_from(draw(st.sampled_from(edges(model)))))
+        model.world.now = max(model.now, ends + draw(st.integers(0, 1)))
     else:
         model.world.now += wait
     at = model.now
@@ -298,18 +299,20 @@ def models(draw: st.DrawFn) -> Model:
     return model
 
 
-def edges(model: Model) -> list[int]:
-    """The last seconds, from now on, of all that is running: a second later it is over."""
-    found = {model.now, *(ask.ask.expiry for ask in model.world.book.asks())}
-    found |= {bid.terms.final_deadline for bid in model.bids.values()}
-    found |= {case.due for case in model.cases.values()}
+def edges(model: Model) -> list[list[int]]:
+    """The last seconds, from now on, of claims, of attempts, of jobs and of offers, if any."""
+    claims, attempts, jobs = {0}, {0}, {bid.terms.final_deadline for bid in model.bids.values()}
+    offers = {ask.ask.expiry for ask in model.world.book.asks()}
+    claims |= {case.due for case in model.cases.values()}
     for job in model.jobs.values():
-        found |= {job.terms.final_deadline, job.claim_until}
+        jobs.add(job.terms.final_deadline)
+        attempts |= {job.claim_until, job.decline_until}
         if job.state.is_claimed and job.record is not None:
             outcome = model.outcome(job)
-            found |= {job.claimed_at + job.record.window, outcome.not_before if outcome else 0}
-            found.add(job.claimed_at + model.world.snapshot.delay_max + VOID_GRACE)
-    return sorted(at for at in found if at >= model.now)
+            claims |= {job.claimed_at + job.record.window, outcome.not_before if outcome else 0}
+            claims.add(job.claimed_at + model.world.snapshot.delay_max + VOID_GRACE)
+    found = ([at for at in sorted(ends) if at >= model.now] for ends in (claims, attempts, jobs))
+    return [ends for ends in (*found, sorted(offers)) if ends]
 
 
 # ---- the picture

@@ -109,10 +109,10 @@ class Market:
 
 # What is put on the board isn't taken back with a block: it stays as it is meanwhile.
 CHAIN = [kind for kind in KINDS if kind not in BOARD]
-ON_CHAIN = steps(4, 16, [*CHAIN, *["round"] * 5, "wait", "wait"])
+ON_CHAIN = steps(3, 12, [*CHAIN, *["round"] * 5, "wait", "wait"])
 
 
-@given(first=steps(10, 30, begun=BEGUN), later=ON_CHAIN, other=ON_CHAIN)
+@given(first=steps(5, 20, begun=BEGUN), later=ON_CHAIN, other=ON_CHAIN)
 def test_after_a_rollback_a_plan_is_as_if_nothing_had_been_and_after_a_replay_as_before(
     opened: Opened, first: list[Step], later: list[Step], other: list[Step]
 ):
