@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headrace.keeper import decide as decide_module
 from headrace.keeper.decide import Move, Planned, Policy, plan
 from headrace.market.book import Book
-from tests.offchain.keeper.happenings import models, picture
+from tests.offchain.keeper.happenings import edges, models, picture
 from tests.offchain.keeper.ledger import Refused
 from tests.offchain.keeper.model import Model
 from tests.offchain.keeper.states import EAGER, KEEPER
@@ -177,6 +177,15 @@ def test_no_move_is_made_too_early_too_late_or_twice(model: Model):
         if move.function in ENDS:
             assert refusal(model, move, move.not_before - 1)
             assert not refusal(model, move, move.not_before)
+
+
+@given(models())
+def test_every_move_goes_through_at_each_last_second_and_the_one_after(model: Model):
+    ends = {at for some in edges(model)[:2] for at in some}
+    for now in sorted({at + late for at in ends for late in (0, 1)})[:12]:
+        then = model.clone()
+        then.world.now = now
+        then.apply(due(then), KEEPER)
 
 
 @given(models(), st.data())
