@@ -195,7 +195,7 @@ def _contested(model: Model, job: Job, b: int) -> None:
 def _ruled(model: Model, job: Job, b: int) -> None:
     if asks_verifier(job):
         now = model.now
-        verdicts = (FALLS, FALLS, stands(now - 1), stands(now), stands(now + 50), None, PENDING)
+        verdicts = (FALLS, FALLS, stands(now), stands(now + 50), stands(now + 1_500), None, PENDING)
         model.rule(job, verdicts[b % len(verdicts)])
 
 

@@ -79,6 +79,10 @@ class Follower:
         live = {job.id: plain(job) for job in jobs.values() if job.state.is_live}
         assert live == {i: plain(job) for i, job in model.jobs.items() if job.state.is_live}
         assert self.books.jobs.unread == 0
+        owed = {claim for claim, case in model.cases.items() if case.has_fee}
+        owed_nodes = {claim for claim, game in model.games.items() if game.has_fees}
+        assert self.books.disputes.unsettled == owed
+        assert self.books.games.unsettled == owed_nodes
         state = picture(model, jobs, self.books.disputes.cases, self.books.games.games)
         return plan(state, model.now, KEEPER, EAGER)
 
