@@ -57,7 +57,7 @@ def kinds() -> set[str]:
 def test_the_drawn_markets_meet_every_move_that_a_keeper_can_make():
     met: Counter[str] = Counter()
 
-    @settings(max_examples=100, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(max_examples=130, derandomize=True, database=None, phases=[Phase.generate])
     @given(models())
     def tally(model: Model) -> None:
         while moves := due(model):
