@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from headrace.keeper import decide as decide_module
 from headrace.keeper.decide import Move, Planned, Policy, plan
 from headrace.market.book import Book
-from tests.offchain.keeper.happenings import edges, models, picture
+from tests.offchain.keeper.happenings import edges, models
 from tests.offchain.keeper.ledger import Refused
 from tests.offchain.keeper.model import Model
+from tests.offchain.keeper.picture import picture
 from tests.offchain.keeper.states import EAGER, KEEPER
 from tests.offchain.terms.examples import address
 

@@ -24,11 +24,11 @@ from tests.offchain.keeper.happenings import (
     Step,
     fresh,
     happen,
-    picture,
     steps,
 )
 from tests.offchain.keeper.ledger import Entry
 from tests.offchain.keeper.model import Model
+from tests.offchain.keeper.picture import picture
 from tests.offchain.keeper.states import EAGER, KEEPER, T0
 
 Block = tuple[int, list[Entry]]
