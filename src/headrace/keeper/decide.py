@@ -75,7 +75,8 @@ class Move(Action):
 class Planned:
     """
     What is due now, the most urgent first, and what of it is left to others or not worth it:
-    `withheld` has the reason by the action's key (turn, tip, margin, later). `market` is the
+    `withheld` has the reason by the action's key (turn, tip, margin, later); of the matches that
+    come later it has as many as a plan may make, the next ones. `market` is the
     account of the jobs that no offer fits.
     """
 
@@ -277,12 +278,16 @@ class _Planner:
 
     def matches(self) -> Iterator[Move]:
         """At most so many; more would not be sent at once, and by then all may be different."""
-        policy, made = self.policy, 0
+        policy, made, later = self.policy, 0, 0
         gas_cost = policy.gas_cost(MATCH_GAS + FINALISE_GAS, self.state.max_fee)
         for match in self.found:
             key = self.state.match_key(match.job_id)
             gain = match.tip - gas_cost
             if made >= policy.most_matches:
+                # A large market may have a hundred thousand more: the next ones are enough.
+                if later == policy.most_matches:
+                    return
+                later += 1
                 self.withheld[key] = "later"
             elif match.tip < policy.min_tip:
                 self.withheld[key] = "tip"

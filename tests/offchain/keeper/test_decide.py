@@ -294,6 +294,9 @@ def test_only_so_many_matches_are_made_and_the_others_come_later():
     planned = plan(state, T0 + 100, KEEPER, replace(EAGER, most_matches=3))
     assert len(planned.moves) == 3
     assert sorted(planned.withheld.values()) == ["later", "later"]
+    # A plan over a large market has not the rest of it.
+    planned = plan(state, T0 + 100, KEEPER, replace(EAGER, most_matches=2))
+    assert (len(planned.moves), len(planned.withheld)) == (2, 2)
 
 
 # ---- batches, fees, the sink
