@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,7 +87,10 @@ class Anvil:
 
     def __init__(self, *arguments: str) -> None:
         self.port = free_port()
-        command = [anvil_binary(), "--silent", "--port", str(self.port), *arguments]
+        # It puts the states of older blocks there, and never removes them.
+        self._cache = tempfile.TemporaryDirectory(prefix="anvil-", ignore_cleanup_errors=True)
+        command = [anvil_binary(), "--silent", "--port", str(self.port)]
+        command += ["--cache-path", self._cache.name, *arguments]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=_die_with_parent
         )
@@ -148,6 +152,7 @@ class Anvil:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(10)
+        self._cache.cleanup()
 
 
 @cache

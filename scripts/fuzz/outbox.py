@@ -53,7 +53,9 @@ class Stage:
         """The chain mines when told, a second a block."""
         self.folder = folder
         self.dice = random.Random(seed)  # noqa: S311 - luck that can be repeated
-        self.anvil = Anvil("--no-mining", "--chain-id", str(CHAIN_ID))
+        # A reorganisation to a state that is on disk already loses the contracts (anvil 1.7.1).
+        in_memory = ("--prune-history", "100000")
+        self.anvil = Anvil("--no-mining", "--chain-id", str(CHAIN_ID), *in_memory)
         self.anvil.rpc("anvil_setBlockTimestampInterval", 1)
         self.scenes = self.rough_scenes = 0
 
