@@ -158,7 +158,10 @@ def raised(folder: Path) -> Iterator[Stage]:
     folder.mkdir(parents=True)
     port = free_port()
     chain = subprocess.Popen(
-        [anvil(), "--port", str(port), "--silent", "--accounts", "1"],
+        [
+            *(anvil(), "--port", str(port), "--silent", "--accounts", "1"),
+            *("--cache-path", str(folder / "chain")),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -28,6 +28,8 @@ CHAIN_ID = 31_337
 PASSPHRASE = "for a local chain only"  # noqa: S105
 ETHER = 10**18
 _PATIENCE = 20.0
+# Blocks whose state the chain can still be asked for.
+_STATES = 1_000
 _STOP_PATIENCE = 10.0
 
 # As short as a person can watch; a real network has at least 15 minutes for a window.
@@ -191,6 +193,8 @@ class Processes:
 def start_chain(processes: Processes, port: int) -> Rpc:
     """An empty chain that answers on `port`; it makes a block for every transaction."""
     command = [find_anvil(), "--port", str(port), "--silent", "--accounts", "1"]
+    # By itself anvil puts older states on disk, a block every second, and never removes them.
+    command += ["--prune-history", str(_STATES)]
     processes.start("chain", [*command, "--chain-id", str(CHAIN_ID)], os.environ)
     rpc = Rpc(f"http://127.0.0.1:{port}")
     until = time.monotonic() + _PATIENCE
