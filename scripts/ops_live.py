@@ -141,6 +141,7 @@ class Stage:
     nodes: list[Daemon]
     instances: dict[str, str]
     prometheus: Prometheus
+    begun_at: float = field(default_factory=time.time)
     wrong: list[str] = field(default_factory=list)
     _next_post: float = 0.0
 
@@ -193,9 +194,12 @@ class Stage:
         self.claim(not empty, f"{len(queries)} queries of the dashboard show something{shown}")
 
     def _seen(self, expression: str) -> bool:
-        """Whether it has given a series within the last ten minutes: some are there at times."""
-        now = time.time()
-        window = {"start": f"{now - 600}", "end": f"{now}", "step": f"{SCRAPE_SECONDS}"}
+        """Whether it has given a series since the beginning: some are there at times."""
+        window = {
+            "start": f"{self.begun_at}",
+            "end": f"{time.time()}",
+            "step": f"{SCRAPE_SECONDS}",
+        }
         return bool(self.prometheus.ask("query_range", query=expression, **window)["result"])
 
     def check_silence(self) -> None:
