@@ -14,7 +14,6 @@ from headrace.errors import UsageError
 from headrace.logging import secrets_of_url
 
 GWEI = 10**9
-_AMOUNT = r"^[0-9]{1,40}(\.[0-9]{1,40})?$"
 
 
 class Settings(BaseSettings):
@@ -56,9 +55,9 @@ class Settings(BaseSettings):
     gas_per_day_gwei: int = Field(default=1_000_000_000, gt=0, le=10**15)
     # What a keeper matches for, in whole tokens: no lower tip than this; what an ether of gas is
     # worth (0: gas counts nothing), and how much more than its gas a match has to bring.
-    min_tip: str = Field(default="0", pattern=_AMOUNT)
-    ether: str = Field(default="0", pattern=_AMOUNT)
-    margin: str = Field(default="0", pattern=_AMOUNT)
+    min_tip: str = "0"
+    ether: str = "0"
+    margin: str = "0"
     # Other keepers to take turns with that weren't seen on chain: accounts, with commas between.
     rivals: str = ""
     # Wait while another process sends with the same key, and take over when it ends.

@@ -13,6 +13,7 @@ from headrace.chain.abi import Call
 from headrace.chain.contract import LATEST, Contract, Owned, read_many
 from headrace.chain.rpc import BlockTag
 from headrace.chain.views import Account, JobState, Policy, Provider, Slot
+from headrace.terms.amounts import Money
 from headrace.terms.words import Ask, Exclusion, Node, Record, Terms
 
 
@@ -29,13 +30,14 @@ class Token(Contract):
         """What `spender` may take of the account's."""
         return int(self.read("allowance", account, spender, block=block))
 
+    def money(self) -> Money:
+        """How its amounts are written."""
+        decimals, symbol = read_many(self.rpc, [self.query("decimals"), self.query("symbol")])
+        return Money(int(decimals), str(symbol))
+
     def decimals(self) -> int:
         """Digits behind the point in a token."""
         return int(self.read("decimals"))
-
-    def symbol(self) -> str:
-        """The token's short name."""
-        return str(self.read("symbol"))
 
     def approve(self, spender: str, amount: int) -> Call:
         """Let `spender` take `amount`."""

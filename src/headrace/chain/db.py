@@ -40,6 +40,7 @@ _SET_CURSOR = (
 )
 
 
+_CHECKPOINT = "checkpoint"
 # Logs between two signs of life.
 _PROGRESS_EVERY = 2_000
 
@@ -92,7 +93,7 @@ class ChainDb:
             )
             # What a reader finds there until the daemon has been started with this version.
             self.is_earlier = schema < log_tables.SCHEMA
-            found = self.note("checkpoint")
+            found = self.note(_CHECKPOINT)
             self._checkpoint = None if found is None else int(found)
         except BaseException:
             self.close()
@@ -252,7 +253,7 @@ class ChainDb:
                 "WHERE number > ? AND address = ? ON CONFLICT DO NOTHING",
                 [(number, address) for address in addresses],
             )
-            self._db.write(_SET_META, (log_tables.CHECKPOINT, str(number)))
+            self._db.write(_SET_META, (f"note:{_CHECKPOINT}", str(number)))
         self._checkpoint = number
 
     def _drop_stale(self, first: int) -> bool:
@@ -262,7 +263,7 @@ class ChainDb:
         is_stale = self._checkpoint is not None and first <= self._checkpoint
         if is_stale:
             self._db.write("DELETE FROM kept")
-            self._db.write("DELETE FROM meta WHERE key = ?", (log_tables.CHECKPOINT,))
+            self._db.write("DELETE FROM meta WHERE key = ?", (f"note:{_CHECKPOINT}",))
         return is_stale
 
     def append(

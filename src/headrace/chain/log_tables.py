@@ -12,7 +12,6 @@ from headrace.chain.abi import Log
 from headrace.chain.database import Database
 
 SCHEMA = 3
-CHECKPOINT = "note:checkpoint"
 LOG_COLUMNS = (
     "logs.number, logs.position, logs.block_hash, logs.tx_hash, logs.address, logs.topics, "
     "logs.data, logs.time"

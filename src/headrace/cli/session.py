@@ -17,7 +17,6 @@ from headrace.chain import accounts
 from headrace.chain.abi import Call
 from headrace.chain.accounts import Key
 from headrace.chain.catalogue import read_catalogue
-from headrace.chain.contract import read_many
 from headrace.chain.contracts import JobEscrow, ProviderRegistry, Token, Vault
 from headrace.chain.endpoints import connect
 from headrace.chain.fees import Fees
@@ -195,10 +194,7 @@ class Session:
     @cached_property
     def money(self) -> Money:
         """How amounts are written."""
-        decimals, symbol = read_many(
-            self.rpc, [self.token.query("decimals"), self.token.query("symbol")]
-        )
-        return Money(int(decimals), str(symbol))
+        return self.token.money()
 
     @cached_property
     def catalogue(self) -> Catalogue:

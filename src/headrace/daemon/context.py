@@ -191,11 +191,13 @@ class Context:
             # Far behind, this takes many steps: a stop doesn't wait for them.
             if step.is_caught_up or self.stop.is_set:
                 break
+        is_new = step.head.hash != self._seen
         if step.is_caught_up:
-            self._measure(step.head)
+            if is_new:
+                self.block_seconds = pace.block_seconds(step.head.number, self.db.time_of)
+            self._tell_of_head(step.head)
             self.books.keep_checkpoint(self.follower.final)
             self._prune(step.head.timestamp)
-        is_new = step.head.hash != self._seen
         if is_new and step.is_caught_up and not self.is_dry_run:
             self._look_for_strangers(step.head)
         view = View(
@@ -206,8 +208,7 @@ class Context:
         self._touched_claims.clear()
         return view
 
-    def _measure(self, head: Header) -> None:
-        self.block_seconds = pace.block_seconds(head.number, self.db.time_of)
+    def _tell_of_head(self, head: Header) -> None:
         made_at = partial(
             pace.made_at, head=head, seconds=self.block_seconds, time_of=self.db.time_of
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from headrace.chain.abi import decode_values
-from headrace.chain.contract import read_many, try_many
+from headrace.chain.contract import try_many
 from headrace.chain.contracts import JobEscrow
 from headrace.chain.outbox import Outbox
 from headrace.daemon.actions import OF_ONE_CALL, Action, Performed
@@ -24,7 +24,6 @@ from headrace.keeper.reading import Reader
 from headrace.keeper.roster import Roster
 from headrace.keeper.terms import policy_of, rivals_of
 from headrace.settings import Settings
-from headrace.terms.amounts import Money
 from headrace.terms.unmet import explain
 from headrace.terms.words import Ask, Exclusion, Terms
 
@@ -237,10 +236,7 @@ def finalising(outbox: Outbox) -> set[bytes]:
 
 def make(context: Context) -> Callable[[], None]:
     """For `serve`: the tick of a keeper that works for what the settings say."""
-    decimals, symbol = read_many(
-        context.rpc, [context.token.query("decimals"), context.token.query("symbol")]
-    )
-    policy = policy_of(context.settings, Money(int(decimals), str(symbol)))
+    policy = policy_of(context.settings, context.token.money())
     return Keeper(context, policy, keepers=rivals_of(context.settings)).tick
 
 

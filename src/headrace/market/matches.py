@@ -117,5 +117,3 @@ class Matches(Sequence[Match]):
     def __eq__(self, other: object) -> bool:
         """Whether `other` is a sequence of the same matches."""
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
-
-    __hash__ = None  # type: ignore[assignment]

@@ -34,8 +34,8 @@ def test_amounts_are_of_whole_tokens():
 @pytest.mark.parametrize("text", ["much", "-1", "1e3", "0.5 USDX", ""])
 def test_what_is_no_amount_is_told_by_the_name_of_its_variable(monkeypatch, name, text):
     monkeypatch.setitem(os.environ, f"HEADRACE_{name}", text)
-    with pytest.raises(UsageError, match=f"HEADRACE_{name}"):
-        environment.load()
+    with pytest.raises(UsageError, match=f"HEADRACE_{name}: expected an amount"):
+        policy_of(environment.load(), SIX)
 
 
 def test_an_amount_finer_than_the_token_is_told(monkeypatch):
